@@ -1,0 +1,1 @@
+"""gpulab: a real Kubernetes control plane with simulated GPU nodes, for learning and grading."""

@@ -1,2 +1,12 @@
+"""The command line. `main` turns what went wrong into two lines and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+
 def main() -> None:
-    print("gpulab")
+    """Run `gpulab`. Exit codes: 0 done, 1 not (yet) so, 2 bad input or state, 130 Ctrl-C."""
+    from gpulab.cli.run import run
+
+    sys.exit(run(sys.argv[1:]))

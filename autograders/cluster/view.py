@@ -1,0 +1,112 @@
+"""The cluster as a check sees it: one phase of an Evidence, never the API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from autograders.cluster.gpus import Allocation, allocations
+from autograders.cluster.nodes import Node
+from autograders.cluster.pods import Pod
+from autograders.model import CheckFailed, KubeObject, Phase, Unreadable
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What was collected, by name; what is missing is said in a learner's words."""
+
+    phases: Sequence[Phase]
+    """All phases, oldest first; this view shows the last one."""
+    namespace: str
+    """The exercise's namespace, where names are looked up."""
+    exercise: str
+    """The exercise's folder name, for the remedy when nothing was started."""
+
+    @property
+    def phase(self) -> Phase:
+        return self.phases[-1]
+
+    def at(self, phase: str) -> Cluster:
+        """Look at an earlier phase: `cluster.at("as-found")`."""
+        until = [index for index, each in enumerate(self.phases) if each.name == phase]
+        if not until:
+            raise Unreadable(f"the evidence has no phase {phase!r}")
+        return replace(self, phases=self.phases[: until[-1] + 1])
+
+    @cached_property
+    def _by_kind(self) -> dict[str, list[KubeObject]]:
+        kinds: dict[str, list[KubeObject]] = {}
+        for each in self.phase.objects:
+            kinds.setdefault(str(each.get("kind")), []).append(each)
+        return kinds
+
+    def objects(self, kind: str, resource: str) -> list[KubeObject]:
+        """All objects of a kind: `cluster.objects("Job", "jobs")`."""
+        self._expect_readable(resource)
+        return self._by_kind.get(kind, [])
+
+    def _expect_readable(self, resource: str) -> None:
+        for problem in self.phase.problems:
+            if problem.resource == resource:
+                raise Unreadable(f"{resource} could not be read: {problem.text}")
+        if resource not in self.phase.resources:
+            raise Unreadable(f"exercise.toml of {self.exercise} does not collect {resource}")
+
+    def pods(self) -> tuple[Pod, ...]:
+        return tuple(Pod(each) for each in self.objects("Pod", "pods"))
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(Node(each) for each in self.objects("Node", "nodes"))
+
+    def gpus(self) -> tuple[Allocation, ...]:
+        """Who holds how many GPUs on which node, among the Pods that were collected."""
+        return allocations(self.nodes(), self.pods())
+
+    def find_pod(self, name: str) -> Pod | None:
+        """A Pod of the exercise's namespace, or None."""
+        for pod in self.pods():
+            if (pod.namespace, pod.name) == (self.namespace, name):
+                return pod
+        return None
+
+    def pod(self, name: str) -> Pod:
+        """A Pod that the learner should have made."""
+        found = self.find_pod(name)
+        if found is None:
+            self.expect_started()
+            raise CheckFailed(
+                f"there is no Pod {name} in namespace {self.namespace}",
+                f"apply your manifest, then look: kubectl get pods --namespace {self.namespace}",
+            )
+        return found
+
+    def expect_started(self) -> None:
+        """The exercise's namespace is there, if namespaces were collected."""
+        if "namespaces" not in self.phase.resources:
+            return
+        names = {each["metadata"]["name"] for each in self.objects("Namespace", "namespaces")}
+        if self.namespace not in names:
+            short = self.exercise.split("-")[0]
+            raise CheckFailed(
+                f"there is no namespace {self.namespace}", f"run: gpulab start {short}"
+            )
+
+    def node(self, name: str | None) -> Node:
+        """The node that a Pod was bound to."""
+        for node in self.nodes():
+            if node.name == name:
+                return node
+        raise CheckFailed(
+            f"there is no node {name}" if name else "the Pod is on no node",
+            "see why: kubectl describe pod, and kubectl get nodes",
+        )
+
+    def log(self, pod: Pod, container: str | None = None) -> str:
+        """What a container printed; without a name, what all containers of the Pod printed."""
+        self._expect_readable("pods/log")
+        prefix = f"{pod.namespace}/{pod.name}/"
+        wanted = [container] if container else [each.name for each in pod.all_containers]
+        return "\n".join(
+            self.phase.logs[prefix + each] for each in wanted if prefix + each in self.phase.logs
+        )

@@ -1,0 +1,243 @@
+"""From an exercise's folder to an Exercise; whatever is wrong with the folder is said here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from autograders.access import READABLE, group_of
+from autograders.errors import InputError
+from autograders.model import AnswerKey, Check, Guard
+
+Text = Annotated[str, Meta(min_length=1)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+T = TypeVar("T")
+
+
+class Collect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One list of objects that the checks need."""
+
+    api: Text
+    """apiVersion: `v1`, `batch/v1`."""
+    resource: Text
+    """The plural: `pods`."""
+    scope: Literal["namespace", "cluster"] = "namespace"
+    """The exercise's namespace, or everywhere (and kinds without a namespace)."""
+
+
+class LogOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The logs of one Pod in the exercise's namespace."""
+
+    pod: Name
+    """The Pod's name."""
+    container: Name | None = None
+    """One container; None: all of them."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """exercise.toml: what the learner is told, and what is collected."""
+
+    title: Text
+    """As in the table of contents."""
+    seed_section: Text
+    """Where the seed document has it."""
+    namespace: Name
+    """Where the learner works."""
+    objectives: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    """What the learner can do afterwards."""
+    hints: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    """From a nudge to nearly the answer."""
+    collect: Annotated[tuple[Collect, ...], Meta(min_length=1)]
+    """What the checks need to see."""
+    logs: tuple[LogOf, ...] = ()
+    """What the checks need to read."""
+    fleet: Name = "default"
+    """The nodes that the exercise needs."""
+    settle_seconds: Annotated[int, Meta(ge=1, le=600)] = 60
+    """How long the cluster may be on its way before a check says `not yet`."""
+    files: tuple[Text, ...] = ("answers.toml",)
+    """What a submission consists of."""
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One question of quiz.toml."""
+
+    id: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
+    """The key in answers.toml."""
+    type: Literal["text", "number", "choice"]
+    """How an answer is compared."""
+    points: Annotated[float, Meta(gt=0)]
+    """What it is worth."""
+    text: Text
+    """The question."""
+    explanation: Text
+    """Why the answer is right; shown once it is."""
+    proof: Text
+    """The command, or the cited source, that proves it."""
+    hint: str = ""
+    """What to try after a wrong answer; without one, the proof is shown."""
+    fidelity: Literal["real", "simulated"] = "real"
+    """`simulated` where the answer comes from the simulated kubelet or GPU."""
+    options: tuple[Text, ...] = ()
+    """Of a choice."""
+    answer: str | float | tuple[str | float, ...] | None = None
+    """The answer or the accepted ones; None: checks.py computes it (`@answer_key`)."""
+    unit: str = ""
+    """Of a number; an answer may repeat it."""
+    tolerance: Annotated[float, Meta(ge=0)] = 0
+    """Of a number: how far off is still right."""
+
+
+class Quiz(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """quiz.toml as a whole."""
+
+    question: tuple[Question, ...]
+    """In the order in which they are asked."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise, ready to be graded."""
+
+    id: str
+    """The folder's name."""
+    folder: Path
+    """Where it lies."""
+    settings: Settings
+    """exercise.toml."""
+    checks: tuple[Check, ...]
+    """In the order of checks.py."""
+    guards: tuple[Guard, ...]
+    """In the order of checks.py."""
+    questions: tuple[Question, ...]
+    """quiz.toml; empty when there is none."""
+    keys: tuple[AnswerKey, ...]
+    """Keys that are computed from the cluster."""
+    digest: str
+    """SHA-256 over the folder's files."""
+
+    @property
+    def title(self) -> str:
+        return self.settings.title
+
+    @property
+    def namespace(self) -> str:
+        return self.settings.namespace
+
+    @property
+    def short(self) -> str:
+        """What a learner types: 01."""
+        return self.id.split("-")[0]
+
+    @property
+    def max_score(self) -> float:
+        checks = sum(each.points for each in self.checks)
+        return float(checks + sum(each.points for each in self.questions))
+
+
+def find_exercise(root: Path, text: str) -> Path:
+    """Find the folder by number, by name or by a part that only one name has."""
+    names = exercise_names(root)
+    shown = ", ".join(names) or "none"
+    for matches in (
+        [name for name in names if text in (name, name.split("-")[0])],
+        [name for name in names if text and name.startswith(text)],
+        [name for name in names if text and text in name],
+    ):
+        if len(matches) == 1:
+            return root / matches[0]
+        if matches:
+            what = f"{text!r} names more than one exercise: {', '.join(matches)}"
+            raise InputError(what, "give the whole name of one of them")
+    raise InputError(f"there is no exercise {text!r}", f"choose one of: {shown}")
+
+
+def exercise_names(root: Path) -> list[str]:
+    """Names of all exercises, in order."""
+    if not root.is_dir():
+        raise InputError(f"there is no folder {root}", "run it from a checkout of the course")
+    return sorted(each.parent.name for each in root.glob("*/exercise.toml"))
+
+
+def load_exercise(folder: Path) -> Exercise:
+    """Read one exercise's folder and check it against itself."""
+    settings = read_toml(folder / "exercise.toml", Settings)
+    quiz = folder / "quiz.toml"
+    questions = read_toml(quiz, Quiz).question if quiz.is_file() else ()
+    module = run_module(folder / "checks.py")
+    exercise = Exercise(
+        folder.name,
+        folder,
+        settings,
+        tuple(defined(module, Check)),
+        tuple(defined(module, Guard)),
+        questions,
+        tuple(defined(module, AnswerKey)),
+        digest_of(folder),
+    )
+    for fault in faults(exercise):
+        raise InputError(f"{folder}: {fault}", "correct the exercise; CONTRIBUTING says how")
+    return exercise
+
+
+def read_toml(path: Path, shape: type[T]) -> T:
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=shape)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", "put it there") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}", "correct that line or key") from error
+
+
+def run_module(path: Path) -> ModuleType:
+    """Run checks.py under a name that nothing imports, leaving no compiled file beside it."""
+    module = ModuleType(f"_exercise_{path.parent.name.replace('-', '_')}")
+    module.__file__ = str(path)
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", "put it there") from error
+    except (SyntaxError, ImportError, NameError, TypeError, ValueError) as error:
+        raise InputError(f"{path} cannot be loaded: {error}", "correct it") from error
+    return module
+
+
+def defined(module: ModuleType, kind: type[T]) -> Iterator[T]:
+    """Find what the decorators made, in the order of definition."""
+    return (each for each in vars(module).values() if isinstance(each, kind))
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 over names and contents; caches and hidden files do not count."""
+    sum_ = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if not path.is_file() or any(part.startswith((".", "__")) for part in name.parts):
+            continue
+        data = path.read_bytes()
+        sum_.update(f"{name.as_posix()}\0{len(data)}\0".encode())
+        sum_.update(data)
+    return sum_.hexdigest()
+
+
+def faults(exercise: Exercise) -> Iterator[str]:
+    """What the files say against each other."""
+    names = [each.name for each in exercise.checks] + [each.name for each in exercise.guards]
+    names += [each.id for each in exercise.questions]
+    yield from (f"the name {name!r} is used twice" for name in names if names.count(name) > 1)
+    computed = [key.question for key in exercise.keys]
+    for question in exercise.questions:
+        if (question.answer is None) != (question.id in computed):
+            yield f"question {question.id!r} needs one key: `answer`, or an @answer_key"
+    for key in set(computed) - {question.id for question in exercise.questions}:
+        yield f"checks.py has a key for {key!r}, which quiz.toml does not ask"
+    for each in exercise.settings.collect:
+        if each.resource not in READABLE.get(group_of(each.api), ()):
+            yield f"collect: {each.resource} of {each.api} is not in autograders/rbac.yaml"

@@ -1,0 +1,133 @@
+"""Decide: from an Evidence and answers to a Report, without looking at anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from autograders.cluster import Cluster
+from autograders.evidence import digest
+from autograders.load import Exercise, Question
+from autograders.model import (
+    Answers,
+    Check,
+    CheckFailed,
+    Evidence,
+    Guard,
+    NotYet,
+    Outcome,
+    Report,
+    Result,
+)
+from autograders.quiz import judge
+
+SIMULATED = frozenset({"embedded", "kind"})
+"""Providers whose kubelets and GPUs are simulated."""
+NOT_YOURS = "your work is not at fault: check again; if it stays, report it to the course"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one attempt ended."""
+
+    outcome: Outcome
+    """One of the four."""
+    seen: str
+    """What was found, or why it is right."""
+    next: str = ""
+    """What to try next."""
+
+
+def decide(exercise: Exercise, evidence: Evidence, answers: Answers) -> Report:
+    """Judge every guard, check and question; none of them can stop the others."""
+    cluster = Cluster(evidence.phases, exercise.namespace, exercise.id)
+    simulated = evidence.provider in SIMULATED
+    guards = tuple(guarded(each, cluster) for each in exercise.guards)
+    results = tuple(checked(each, cluster, simulated) for each in exercise.checks) + tuple(
+        asked(exercise, each, answers, cluster, simulated) for each in exercise.questions
+    )
+    score, undecided = total(guards, results)
+    return Report(
+        exercise=exercise.id,
+        title=exercise.title,
+        score=score,
+        max_score=exercise.max_score,
+        undecided=undecided,
+        results=results,
+        guards=guards,
+        digest=digest(evidence),
+        provider=evidence.provider,
+        speed=float(evidence.speed),
+        warnings=tuple(warnings(exercise, evidence, answers)),
+    )
+
+
+def attempt(judge: Callable[[], str]) -> Verdict:
+    """Call one check; the only place where anything may go wrong unnamed."""
+    try:
+        return Verdict(Outcome.PASSED, judge())
+    except NotYet as verdict:
+        return Verdict(Outcome.NOT_YET, verdict.seen, verdict.next)
+    except CheckFailed as verdict:
+        return Verdict(Outcome.FAILED, verdict.seen, verdict.next)
+    except Exception as fault:  # noqa: BLE001 (a check is foreign code: its fault is no one's mark)
+        return Verdict(Outcome.BROKEN, f"{type(fault).__name__}: {fault}", NOT_YOURS)
+
+
+def prove(judge: Check | Guard, cluster: Cluster) -> str:
+    """Call it; a check that returns something was meant to raise."""
+    answer: Any = judge.function(cluster)
+    if answer is not None:
+        raise TypeError(f"{judge.name} returned {answer!r}; it must raise CheckFailed or return")
+    return judge.doc
+
+
+def guarded(guard: Guard, cluster: Cluster) -> Result:
+    verdict = attempt(partial(prove, guard, cluster))
+    return Result(guard.name, verdict.outcome, 0.0, 0.0, verdict.seen, verdict.next, "real")
+
+
+def checked(check: Check, cluster: Cluster, simulated: bool) -> Result:
+    verdict = attempt(partial(prove, check, cluster))
+    fidelity = check.fidelity if simulated else "real"
+    return scored(check.name, check.points, fidelity, verdict, check.cell)
+
+
+def asked(
+    exercise: Exercise, question: Question, answers: Answers, cluster: Cluster, simulated: bool
+) -> Result:
+    computed = {each.question: each.function for each in exercise.keys}
+    function = computed.get(question.id, lambda _: question.answer)
+    verdict = attempt(partial(judge, question, answers, partial(function, cluster)))
+    fidelity = question.fidelity if simulated else "real"
+    return scored(question.id, question.points, fidelity, verdict, None)
+
+
+def scored(name: str, points: float, fidelity: str, verdict: Verdict, cell: str | None) -> Result:
+    earned = float(points) if verdict.outcome is Outcome.PASSED else 0.0
+    return Result(
+        name, verdict.outcome, earned, float(points), verdict.seen, verdict.next, fidelity, cell
+    )
+
+
+def total(guards: tuple[Result, ...], results: tuple[Result, ...]) -> tuple[float, float]:
+    """Score, and points that could not be decided: a failed guard takes all, a broken one waits."""
+    outcomes = {each.outcome for each in guards}
+    if Outcome.FAILED in outcomes:
+        return 0.0, 0.0
+    if outcomes & {Outcome.BROKEN, Outcome.NOT_YET}:
+        return 0.0, float(sum(each.max_points for each in results))
+    broken = [each.max_points for each in results if each.outcome is Outcome.BROKEN]
+    return float(sum(each.points for each in results)), float(sum(broken))
+
+
+def warnings(exercise: Exercise, evidence: Evidence, answers: Answers) -> list[str]:
+    """What the learner should know beside the results."""
+    known = {each.id for each in exercise.questions}
+    unknown = sorted(set(answers) - known)
+    texts = [f"answers.toml answers {name!r}, which nobody asked" for name in unknown]
+    if evidence.exercise_digest != exercise.digest:
+        texts.append("the exercise has changed since this evidence was collected")
+    return texts

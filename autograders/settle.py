@@ -1,0 +1,46 @@
+"""Is there anything to wait for? A pure answer, so that a wait ends as soon as it can."""
+
+from __future__ import annotations
+
+from autograders.cluster import Pod
+from autograders.model import KubeObject, Phase
+
+
+def in_flight(phase: Phase, namespace: str) -> tuple[str, ...]:
+    """What the namespace is still on its way to; empty when it can be judged.
+
+    Not waited for: a Pod that no node can take, a terminal phase, the first back-off, a
+    long-running Pod that is ready.
+    """
+    texts = (waits_for(each) for each in phase.objects if in_namespace(each, namespace))
+    return tuple(text for text in texts if text)
+
+
+def in_namespace(thing: KubeObject, namespace: str) -> bool:
+    return (thing.get("metadata") or {}).get("namespace") == namespace
+
+
+def waits_for(thing: KubeObject) -> str:
+    """What this one object is on its way to."""
+    if thing.get("kind") == "Pod":
+        return Pod(thing).in_flight
+    if thing.get("kind") == "Job":
+        return job_waits_for(thing)
+    return controller_waits_for(thing)
+
+
+def job_waits_for(job: KubeObject) -> str:
+    """Wait for its controller to take notice; its Pods speak for themselves."""
+    suspended = (job.get("spec") or {}).get("suspend")
+    seen = suspended or (job.get("status") or {}).get("startTime")
+    return "" if seen else f"Job {job['metadata'].get('name')} to be started"
+
+
+def controller_waits_for(thing: KubeObject) -> str:
+    """Wait for Deployments and the like until they report the generation that they have."""
+    seen = (thing.get("status") or {}).get("observedGeneration")
+    wanted = (thing.get("metadata") or {}).get("generation")
+    is_controller = str(thing.get("apiVersion", "")).startswith("apps/")
+    if not is_controller or (seen or 0) >= (wanted or 0):
+        return ""
+    return f"{thing.get('kind')} {thing['metadata'].get('name')} to be taken up"

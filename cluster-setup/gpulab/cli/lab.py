@@ -1,0 +1,104 @@
+"""`gpulab up`, `down`, `status`, `kubeconfig`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from autograders.errors import InputError
+from gpulab.health import Status
+from gpulab.lab import Record
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def up(name: str, fleet: str) -> Record:
+    from gpulab import lifecycle
+    from gpulab.paths import lab_paths
+
+    paths, began = lab_paths(name), time.monotonic()
+    with err.status(f"Starting lab {name!r}"):
+        record = lifecycle.up(paths, fleet)
+    if record.fleet != fleet:
+        err.print(f"Lab {name!r} keeps its fleet {record.fleet!r}; --fleet counts for a new lab.")
+    err.print(f"Lab {name!r} is ready ({time.monotonic() - began:.1f} s).")
+    err.print(f"  export KUBECONFIG={paths.kubeconfig}", highlight=False)
+    return record
+
+
+def down(name: str, *, delete: bool, everything: bool, yes: bool) -> None:
+    from gpulab import lab, lifecycle
+    from gpulab.paths import lab_paths
+
+    if everything:
+        if not delete:
+            raise InputError("--all goes with --delete", "gpulab down --delete --all")
+        return _down_all(yes)
+    existed = lifecycle.down(lab_paths(name), delete=delete)
+    done = "removed" if delete else "stopped; `gpulab up` resumes it"
+    err.print(f"Lab {name!r} is {done}." if existed else f"There is no lab {name!r}.")
+    for other in lab.names():
+        if other != name:
+            err.print(f"Lab {other!r} is another one: gpulab down --name {other}")
+
+
+def _down_all(yes: bool) -> None:
+    from gpulab import lab, lifecycle
+    from gpulab.paths import cache, home, lab_paths, work
+
+    folders = [home(), work(), cache()]
+    err.print("This removes all labs, your notebooks and answers, and the built binaries:")
+    for folder in folders:
+        err.print(f"  {folder}", highlight=False)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError("nobody is there to confirm", "add --yes to remove them")
+        typer.confirm("Remove them?", abort=True)
+    for name in lab.names():
+        lifecycle.down(lab_paths(name), delete=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def status(name: str, *, json: bool) -> int:
+    import msgspec
+
+    from gpulab import health, lab
+
+    found = health.status(*lab.existing(name))
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(found)).decode())  # noqa: T201
+    else:
+        _show(found)
+    return 0 if found.ready else 1
+
+
+def kubeconfig(name: str) -> None:
+    from gpulab import lab
+
+    paths, _ = lab.existing(name)
+    print(paths.kubeconfig)  # noqa: T201 (a path for a program; Rich would wrap it)
+
+
+def _show(found: Status) -> None:
+    table = Table("component", "pid", "port", "health", box=None, pad_edge=False)
+    for component in found.components:
+        colour = "green" if component.health == "ok" else "red"
+        table.add_row(
+            component.name,
+            str(component.pid or "-"),
+            str(component.port or "-"),
+            f"[{colour}]{escape(component.health)}[/]",
+        )
+    out.print(table)
+    state = found.state if found.missing is None else f"{found.state}: {found.missing}"
+    out.print(f"lab {found.name} ({found.provider}, fleet {found.fleet}, {found.gpus} GPUs)", state)
+    if found.jupyterlab:
+        out.print(f"JupyterLab: {found.jupyterlab}", highlight=False)

@@ -1,0 +1,50 @@
+"""Errors of the command line: one line of what is wrong, one of what to do, exit code 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+import typer
+
+from autograders.errors import InputError
+from gpulab.cli.app import app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. `--debug`, anywhere, shows the traceback of an error."""
+    debug = "--debug" in arguments or bool(os.environ.get("GPULAB_DEBUG"))
+    command = typer.main.get_command(app)
+    try:
+        plain = [argument for argument in arguments if argument != "--debug"]
+        result = command.main(plain, prog_name="gpulab", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except InputError as error:
+        return _say(error.what, error.do, debug)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "gpulab"
+        return _say(error.format_message(), f"see {path} --help", debug)
+    except (KeyboardInterrupt, click.Abort):
+        print("\nStopped.", file=sys.stderr)  # noqa: T201 (no console yet, or a broken one)
+        return 130
+    except OSError as error:
+        return _say(*_of_the_system(error), debug)
+
+
+def _of_the_system(error: OSError) -> tuple[str, str]:
+    where = f"{error.filename}: " if error.filename else ""
+    what = f"{where}{error.strerror or error}"
+    if isinstance(error, PermissionError):
+        return what, "set GPULAB_HOME to a folder of yours, or mend its permissions"
+    return what, "free space or mend that path, then try again; --debug shows where it happened"
+
+
+def _say(what: str, do: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    one_line = " ".join(what.split())
+    print(f"gpulab: {one_line}\n{' '.join(do.split())}", file=sys.stderr)  # noqa: T201
+    return 2

@@ -1,0 +1,105 @@
+"""Fleets: which simulated nodes a lab has, read from cluster-setup/fleets/<name>.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from autograders.errors import InputError
+from gpulab.paths import DATA
+
+FLEETS = DATA / "fleets"
+MAX_NODES = 16384  # one /24 of Pod addresses each, out of 100.64.0.0/10
+
+
+class Reserved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What kubelet and system keep back: allocatable = capacity - reserved."""
+
+    cpu: int = 0
+    memory_gib: int = 0
+
+
+class NodeGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`count` nodes of one shape, named <name>-1 … <name>-<count>."""
+
+    name: str
+    cpu: int  # cores
+    memory_gib: int
+    count: int = 1
+    gpu: str | None = None  # a file of cluster-setup/gpus/, without its ending
+    gpus: int = 0
+    pods: int = 110  # the kubelet's default
+    ephemeral_gib: int = 1700
+    reserved: Reserved = Reserved()
+    labels: dict[str, str] = {}
+
+
+class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One fleet file."""
+
+    title: str
+    nodes: tuple[NodeGroup, ...]
+
+
+@dataclass(frozen=True)
+class NodeShape:
+    """One node of a fleet; `index` is its place in the fleet, from 0."""
+
+    name: str
+    index: int
+    group: NodeGroup
+
+
+def load_fleet(name: str, folder: Path = FLEETS) -> Fleet:
+    """Read a fleet by name, or from a path that ends in .yaml; InputError names file and key."""
+    path = Path(name) if name.endswith(".yaml") else folder / f"{name}.yaml"
+    try:
+        fleet = msgspec.yaml.decode(path.read_bytes(), type=Fleet)
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        raise InputError(f"there is no fleet {name!r}", f"choose one of {known}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {_one_line(error)}", "correct that key; see fleets/") from None
+    _check(path, fleet)
+    return fleet
+
+
+def shapes(fleet: Fleet) -> Iterator[NodeShape]:
+    """Every node of the fleet, in order."""
+    index = 0
+    for group in fleet.nodes:
+        for number in range(1, group.count + 1):
+            yield NodeShape(f"{group.name}-{number}", index, group)
+            index += 1
+
+
+def _check(path: Path, fleet: Fleet) -> None:
+    """What types cannot say."""
+    problems = [
+        f"nodes[{i}].{problem}" for i, group in enumerate(fleet.nodes) for problem in _wrong(group)
+    ]
+    names = [group.name for group in fleet.nodes]
+    if len(set(names)) < len(names):
+        problems.append("nodes: two groups have the same name")
+    if not 0 < sum(group.count for group in fleet.nodes) <= MAX_NODES:
+        problems.append(f"nodes: a fleet has 1 to {MAX_NODES} nodes")
+    if problems:
+        raise InputError(f"{path}: {problems[0]}", "correct that key; see fleets/default.yaml")
+
+
+def _wrong(group: NodeGroup) -> Iterator[str]:
+    if group.count < 1:
+        yield "count: must be at least 1"
+    if (group.gpu is None) != (group.gpus == 0):
+        yield "gpus: a model in `gpu` and a number in `gpus` belong together"
+    if not 0 <= group.gpus <= 16:
+        yield "gpus: must be 0 to 16"
+    if group.cpu <= group.reserved.cpu or group.memory_gib <= group.reserved.memory_gib:
+        yield "reserved: must be less than cpu and memory_gib"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

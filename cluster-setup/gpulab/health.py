@@ -1,0 +1,144 @@
+"""What runs of a lab, on which port, and whether it answers."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from autograders.connect import ApiAbsent, ApiProblem, connect
+from autograders.errors import InputError
+from gpulab import jupyter, ready
+from gpulab.lab import Record
+from gpulab.paths import LabPaths
+from gpulab.pki import KubeletPki, Pair
+from gpulab.ports import LOOPBACK
+from gpulab.providers import embedded
+
+TIMEOUT = 2.0
+
+
+class Component(msgspec.Struct, frozen=True):
+    """One process; `port` is on loopback, `health` is ok, stopped, or what was seen."""
+
+    name: str
+    pid: int | None
+    port: int | None
+    health: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The answer of `gpulab status`. `state` is ready, stopped or not ready."""
+
+    name: str
+    provider: str
+    state: str
+    ready: bool
+    missing: str | None
+    fleet: str
+    speed: float
+    gpus: int
+    kubeconfig: str
+    jupyterlab: str | None
+    components: list[Component]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How to ask one component for its health."""
+
+    name: str
+    path: str
+    client: Pair | None = None
+    ca: Path | None = None  # None: its certificate is not checked (self-signed, on loopback)
+    tls: bool = True
+
+
+def status(paths: LabPaths, record: Record) -> Status:
+    """Ask every component at once; a stopped lab is an answer, not an error."""
+    with ThreadPoolExecutor() as pool:
+        components = list(pool.map(lambda p: _component(p, paths, record), _probes(paths)))
+    stopped = all(component.pid is None for component in components)
+    missing = "every component is stopped" if stopped else _missing(paths, record, components)
+    return Status(
+        name=paths.name,
+        provider=record.provider,
+        state="stopped" if stopped else "not ready" if missing else "ready",
+        ready=missing is None,
+        missing=missing,
+        fleet=record.fleet,
+        speed=record.speed,
+        gpus=sum(ready.expected_gpus(record.fleet).values()),
+        kubeconfig=str(paths.kubeconfig),
+        jupyterlab=jupyter.url(paths),
+        components=[*components, *jupyter_component(paths)],
+    )
+
+
+def _probes(paths: LabPaths) -> list[Probe]:
+    cluster = paths.cluster / "pki"
+    admin, ca = Pair(cluster / "admin.crt", cluster / "admin.key"), cluster / "ca.crt"
+    kubelet = KubeletPki(paths.pki)
+    return [
+        Probe("etcd", "/health", admin, ca),
+        Probe("kube-apiserver", "/readyz", admin, ca),
+        Probe("kube-controller-manager", "/healthz"),
+        Probe("kube-scheduler", "/healthz"),
+        Probe("kwok-controller", "/healthz", tls=False),
+        Probe(embedded.SIMULATOR, "/healthz", kubelet.client, kubelet.ca.crt),
+    ]
+
+
+def _component(probe: Probe, paths: LabPaths, record: Record) -> Component:
+    if probe.name == embedded.SIMULATOR:
+        running = embedded.simulator(paths).read()
+        pid, port = (running.pid if running else None), record.ports["kubelet"]
+    else:
+        pid = embedded.component_pids(paths).get(probe.name)
+        port = record.ports[probe.name]
+    return Component(probe.name, pid, port, "stopped" if pid is None else _ask(probe, port))
+
+
+def _ask(probe: Probe, port: int) -> str:
+    try:
+        connection = _connection(probe, port)
+        connection.request("GET", probe.path)
+        answer = connection.getresponse()
+        return "ok" if answer.status == 200 else f"{answer.status} {answer.reason}"
+    except (OSError, ssl.SSLError, http.client.HTTPException) as error:
+        return f"no answer ({error})"
+
+
+def _connection(probe: Probe, port: int) -> http.client.HTTPConnection:
+    if not probe.tls:
+        return http.client.HTTPConnection(LOOPBACK, port, timeout=TIMEOUT)
+    context = ssl.create_default_context(cafile=probe.ca)
+    if probe.ca is None:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if probe.client is not None:
+        context.load_cert_chain(probe.client.crt, probe.client.key)
+    return http.client.HTTPSConnection(LOOPBACK, port, timeout=TIMEOUT, context=context)
+
+
+def _missing(paths: LabPaths, record: Record, components: list[Component]) -> str | None:
+    for component in components:
+        if component.health != "ok":
+            return f"{component.name}: {component.health}"
+    try:
+        with connect(paths.kubeconfig, read_only=False) as api:
+            return ready.nodes_missing(api, ready.expected_gpus(record.fleet))
+    except (InputError, ApiProblem, ApiAbsent) as error:
+        return str(error)
+
+
+def jupyter_component(paths: LabPaths) -> Iterator[Component]:
+    """JupyterLab, while it runs."""
+    running = jupyter.process(paths).read()
+    if running is not None:
+        health = "ok" if jupyter.serves(paths) else "no answer"
+        yield Component("jupyterlab", running.pid, running.port, health)

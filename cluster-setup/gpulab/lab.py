@@ -1,0 +1,77 @@
+"""A lab's record: what was chosen when it was made, and kept since."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from autograders.errors import InputError
+from gpulab.paths import LabPaths, home, lab_paths, private_dir
+from gpulab.pki import write_private
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """lab.json. Ports are loopback ports; `uid` seeds the device UUIDs of this lab."""
+
+    provider: str
+    fleet: str
+    uid: str
+    created: dt.datetime
+    ports: dict[str, int]
+    speed: float = 1.0
+
+
+def new_record(provider: str, fleet: str, ports: dict[str, int], speed: float) -> Record:
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    return Record(provider, fleet, str(uuid.uuid4()), now, ports, speed)
+
+
+def read_record(paths: LabPaths) -> Record | None:
+    """The lab's record, or None if there is no such lab."""
+    try:
+        return msgspec.json.decode(paths.record.read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        raise InputError(
+            f"{paths.root} belongs to another user", "set GPULAB_HOME to a folder of yours"
+        ) from None
+    except msgspec.MsgspecError as error:
+        raise InputError(
+            f"{paths.record} is damaged ({error})",
+            f"make the lab anew: gpulab down --delete --name {paths.name}",
+        ) from None
+
+
+def write_record(paths: LabPaths, record: Record) -> None:
+    write_private(paths.record, msgspec.json.format(msgspec.json.encode(record)))
+
+
+def existing(name: str) -> tuple[LabPaths, Record]:
+    """Paths and record of a lab that must exist."""
+    paths = lab_paths(name)
+    record = read_record(paths)
+    if record is None:
+        option = "" if name == "lab" else f" --name {name}"
+        raise InputError(f"there is no lab called {name!r}", f"start it: gpulab up{option}")
+    return paths, record
+
+
+def names() -> list[str]:
+    """All labs of this user."""
+    return sorted(path.parent.name for path in (home() / "labs").glob("*/lab.json"))
+
+
+@contextmanager
+def locked(paths: LabPaths) -> Iterator[None]:
+    """One command changes a lab at a time; a second one waits for the first."""
+    private_dir(home())
+    private_dir(paths.root)
+    with paths.lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

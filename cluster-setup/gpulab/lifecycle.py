@@ -1,0 +1,56 @@
+"""Up and down: what the commands do with a provider."""
+
+from __future__ import annotations
+
+import shutil
+
+from autograders.connect import connect
+from gpulab import jupyter, ready
+from gpulab.fleets import load_fleet
+from gpulab.lab import Record, locked, read_record
+from gpulab.paths import LabPaths
+from gpulab.providers import embedded
+from gpulab.sim.data import check_data
+
+READY_SECONDS = 120.0  # the usual time is 4 s; a laptop with a cold disk may take a minute
+
+
+def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
+    """Start or resume a lab; returns when it is ready. Repeating it changes nothing."""
+    load_fleet(fleet)
+    check_data()
+    with locked(paths):
+        record = read_record(paths)
+        if record is None:
+            record = _create(paths, fleet, speed)
+        else:
+            embedded.start(paths, record)
+        with connect(paths.kubeconfig, read_only=False) as api:
+            ready.wait(api, paths, record.fleet, READY_SECONDS)
+    return record
+
+
+def down(paths: LabPaths, *, delete: bool) -> bool:
+    """Stop a lab's processes and JupyterLab; with `delete`, remove its state. False: no such lab."""
+    if not paths.root.exists():
+        return False
+    with locked(paths):
+        jupyter.stop(paths)
+        if delete:
+            embedded.delete(paths)
+        else:
+            embedded.stop(paths)
+    return True
+
+
+def _create(paths: LabPaths, fleet: str, speed: float) -> Record:
+    """A creation that fails or is interrupted leaves nothing behind that runs."""
+    done = False
+    try:
+        record = embedded.create(paths, fleet, speed)
+        done = True
+        return record
+    finally:
+        if not done:
+            embedded.stop(paths)
+            shutil.rmtree(paths.kwok, ignore_errors=True)

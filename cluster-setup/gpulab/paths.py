@@ -1,0 +1,119 @@
+"""Where the lab keeps its state, its binaries and its data, and whose they must be."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from autograders.errors import InputError
+
+DATA = Path(__file__).resolve().parents[1]  # cluster-setup/
+ROOT = DATA.parent  # the clone
+
+
+def home() -> Path:
+    """Folder of all labs: $GPULAB_HOME, else the user's data directory."""
+    chosen = os.environ.get("GPULAB_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_data_path("gpulab")
+
+
+def cache() -> Path:
+    """Folder of what can be made again (the binaries): $GPULAB_CACHE, else the user's cache."""
+    chosen = os.environ.get("GPULAB_CACHE")
+    return (
+        Path(chosen).expanduser().absolute() if chosen else platformdirs.user_cache_path("gpulab")
+    )
+
+
+def work() -> Path:
+    """The learner's folder: $GPULAB_WORK, else ~/gpulab."""
+    return Path(os.environ.get("GPULAB_WORK") or "~/gpulab").expanduser().absolute()
+
+
+def private_dir(path: Path) -> Path:
+    """`path` as a folder that only its owner can enter; raises InputError if it is another's."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        owner = path.stat().st_uid
+        if owner == os.geteuid():
+            path.chmod(0o700)
+            return path
+    except NotADirectoryError:
+        raise InputError(
+            f"{path} is not a folder", "set GPULAB_HOME to a folder of yours"
+        ) from None
+    except FileExistsError:
+        raise InputError(f"{path} is a file", "set GPULAB_HOME to a folder of yours") from None
+    except PermissionError:
+        raise InputError(
+            f"{path} cannot be written by {_user()}", "set GPULAB_HOME to a folder of yours"
+        ) from None
+    raise InputError(
+        f"{path} belongs to user {owner}, not to {_user()}", "set GPULAB_HOME to a folder of yours"
+    )
+
+
+def _user() -> str:
+    return f"user {os.geteuid()}"
+
+
+@dataclass(frozen=True)
+class LabPaths:
+    """Every file of one lab. Nothing of a lab lies outside `root`."""
+
+    name: str
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        return self.root / "lab.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.root / "kubeconfig"
+
+    @property
+    def grader_kubeconfig(self) -> Path:
+        return self.root / "grader.kubeconfig"
+
+    @property
+    def pki(self) -> Path:
+        """Certificates that gpulab makes: kubelet server, API server's client, grader."""
+        return self.root / "pki"
+
+    @property
+    def kwok(self) -> Path:
+        """KWOK_WORKDIR: kwokctl's state for this lab."""
+        return self.root / "kwok"
+
+    @property
+    def cluster(self) -> Path:
+        """Kwokctl's folder of the cluster: etcd data, logs, pids, pki."""
+        return self.kwok / "clusters" / self.name
+
+    @property
+    def processes(self) -> Path:
+        """One JSON file per process that gpulab started itself (simulator, JupyterLab)."""
+        return self.root / "processes"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+
+def lab_paths(name: str) -> LabPaths:
+    """The paths of the lab called `name` (as a DNS label, at most 40 characters)."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name):
+        raise InputError(
+            f"{name!r} cannot name a lab",
+            "use up to 40 lower-case letters, digits and dashes, for example --name demo",
+        )
+    return LabPaths(name, home() / "labs" / name)

@@ -1,0 +1,162 @@
+"""Provider `embedded`: a real control plane as plain processes of this user, no containers.
+
+kwokctl makes, starts and stops etcd, kube-apiserver, kube-controller-manager, kube-scheduler and
+kwok. The simulated kubelets are one more process, started here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import psutil
+
+from autograders.errors import InputError
+from gpulab import binaries, kubeconfig, pki, ports
+from gpulab.lab import Record, new_record, write_record
+from gpulab.paths import LabPaths, private_dir
+from gpulab.pki import write_private
+from gpulab.processes import ProcessFile
+from gpulab.providers import kwokctl
+from gpulab.sim.config import Config
+
+NAME = "embedded"
+COMPONENTS = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kwok-controller",
+)
+SIMULATOR = "simulator"
+START_SECONDS = 120.0  # a cold disk on a laptop; the usual time is 3 s
+
+
+def create(paths: LabPaths, fleet: str, speed: float) -> Record:
+    """Make the cluster's files and start it; returns while it is still coming up."""
+    programs = binaries.ensure()
+    chosen = ports.free_ports([*kwokctl.PORTS, "kubelet"])
+    record = new_record(NAME, fleet, chosen, speed)
+    # before a start that fails, so that the next `up` does not trip over its leftovers
+    shutil.rmtree(paths.kwok, ignore_errors=True)
+    private_dir(paths.kwok)
+    kubelet = pki.make_kubelet_pki(paths.pki)
+    config = paths.root / "kwokctl.yaml"
+    write_private(config, kwokctl.configuration(paths, chosen, programs, kubelet).encode())
+    _start_simulator(paths, record)
+    _kwokctl(paths, "create", "cluster", "--config", str(config), "--kubeconfig", os.devnull)
+    _write_kubeconfigs(paths, record)
+    write_record(paths, record)
+    return record
+
+
+def start(paths: LabPaths, record: Record) -> None:
+    """Start what of an existing lab does not run; returns while it is still coming up."""
+    binaries.ensure()
+    pids = component_pids(paths)
+    stopped = [name for name in COMPONENTS if name not in pids]
+    _forget(paths, stopped)
+    ports.check_free({n: p for n, p in record.ports.items() if n in _owners(stopped)}, paths.name)
+    if simulator(paths).read() is None:
+        ports.check_free({"kubelet": record.ports["kubelet"]}, paths.name)
+        _start_simulator(paths, record)
+    if stopped:
+        _kwokctl(paths, "start", "cluster")
+
+
+def stop(paths: LabPaths) -> None:
+    """Stop every process of the lab; its state stays."""
+    simulator(paths).stop()
+    if paths.cluster.exists() and component_pids(paths):
+        _kwokctl(paths, "stop", "cluster")
+
+
+def delete(paths: LabPaths) -> None:
+    """Remove the cluster and everything that the lab kept."""
+    stop(paths)
+    shutil.rmtree(paths.root)
+
+
+def simulator(paths: LabPaths) -> ProcessFile:
+    return ProcessFile(paths.processes / f"{SIMULATOR}.json")
+
+
+def component_pids(paths: LabPaths) -> dict[str, int]:
+    """Pid of each component that runs and is this lab's (a pid may have gone to another)."""
+    found = {}
+    for name in COMPONENTS:
+        try:
+            pid = int((paths.cluster / "pids" / f"{name}.pid").read_text())
+            if str(paths.cluster) in " ".join(psutil.Process(pid).cmdline()):
+                found[name] = pid
+        except (FileNotFoundError, ValueError, psutil.Error):
+            continue
+    return found
+
+
+def _owners(components: list[str]) -> set[str]:
+    return {port for port in kwokctl.PORTS if port.removesuffix("-peer") in components}
+
+
+def _forget(paths: LabPaths, components: list[str]) -> None:
+    """Remove pid files of dead components: kwokctl would take a reused pid for a running one."""
+    for name in components:
+        (paths.cluster / "pids" / f"{name}.pid").unlink(missing_ok=True)
+
+
+def _write_kubeconfigs(paths: LabPaths, record: Record) -> None:
+    """Make the learner's kubeconfig and, with a certificate of its own, the grader's."""
+    cluster = paths.cluster / "pki"
+    server = f"https://{ports.LOOPBACK}:{record.ports['kube-apiserver']}"
+    admin = pki.Pair(cluster / "admin.crt", cluster / "admin.key")
+    grader = pki.make_grader_certificate(cluster, paths.pki)
+    for path, user, pair in (
+        (paths.kubeconfig, "admin", admin),
+        (paths.grader_kubeconfig, pki.GRADER, grader),
+    ):
+        kubeconfig.write(
+            path, lab=paths.name, user=user, server=server, ca=cluster / "ca.crt", pair=pair
+        )
+
+
+def _start_simulator(paths: LabPaths, record: Record) -> None:
+    config = paths.root / "simulator.json"
+    write_private(config, Config.of(paths, record).to_json())
+    simulator(paths).start(
+        [sys.executable, "-m", "gpulab.sim", str(config)],
+        paths.logs / "simulator.log",
+        env=os.environ,
+        port=record.ports["kubelet"],
+    )
+
+
+def _kwokctl(paths: LabPaths, *arguments: str) -> None:
+    """Run kwokctl for this lab; what it prints goes to the lab's logs."""
+    program = binaries.ensure()["kwokctl"]
+    log = paths.logs / "kwokctl.log"
+    private_dir(log.parent)
+    with log.open("ab") as out:
+        done = subprocess.run(
+            [str(program), *arguments, "--name", paths.name],
+            env=_environment(paths),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            umask=0o077,
+            timeout=START_SECONDS,
+            check=False,
+        )
+    if done.returncode:
+        raise InputError(
+            f"kwokctl {arguments[0]} failed; the reason is in {log}",
+            "read that file's last lines; `gpulab down --delete` starts over",
+        )
+
+
+def _environment(paths: LabPaths) -> Mapping[str, str]:
+    """The user's environment without what would point kwokctl elsewhere."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("KWOK_")}
+    return kept | {"KWOK_WORKDIR": str(paths.kwok)}

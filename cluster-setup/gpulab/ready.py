@@ -1,0 +1,120 @@
+"""Ready means that a Deployment created now has a Running Pod, and every GPU is allocatable."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from autograders.connect import Api, ApiAbsent, ApiProblem, Unreachable
+from gpulab.fleets import load_fleet, shapes
+from gpulab.paths import ROOT, LabPaths
+from gpulab.waiting import eventually
+
+NAMESPACE = "kube-system"
+GPU = "nvidia.com/gpu"
+RBAC = ROOT / "autograders" / "rbac.yaml"
+APPLY = {"Content-Type": "application/apply-patch+yaml"}
+
+
+def wait(api: Api, paths: LabPaths, fleet: str, within: float) -> None:
+    """Prove that the lab is ready; InputError says what was missing at the deadline."""
+    do = f"the reason is in {paths.logs} or {paths.cluster / 'logs'}; then `gpulab up` again"
+    eventually(lambda: _api_missing(api), within, do)
+    _grant_grader(api)
+    canary = f"gpulab-ready-{uuid.uuid4().hex[:8]}"
+    eventually(lambda: _create_missing(api, canary), within, do)
+    try:
+        expected = expected_gpus(fleet)
+        eventually(lambda: nodes_missing(api, expected), within, do)
+        eventually(lambda: _pod_missing(api, canary), within, do)
+    finally:
+        api.client.delete(
+            f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{canary}",
+            params={"propagationPolicy": "Background"},
+        )
+
+
+def expected_gpus(fleet: str) -> dict[str, int]:
+    """GPUs by node name, as the fleet file has them."""
+    return {shape.name: shape.group.gpus for shape in shapes(load_fleet(fleet))}
+
+
+def nodes_missing(api: Api, expected: Mapping[str, int]) -> str | None:
+    """Return what the nodes lack of Ready and allocatable GPUs."""
+    found = {node["metadata"]["name"]: node for node in api.json("/api/v1/nodes")["items"]}
+    for name, gpus in expected.items():
+        node = found.get(name)
+        if node is None:
+            return f"no node {name}"
+        if not _is_ready(node):
+            return f"node {name} not Ready"
+        have = int(node["status"].get("allocatable", {}).get(GPU, 0))
+        if have < gpus:
+            return f"node {name} with {have} of {gpus} GPUs allocatable"
+    return None
+
+
+def _is_ready(node: Mapping[str, Any]) -> bool:
+    tainted = any("node.kubernetes.io/" in t["key"] for t in node["spec"].get("taints") or [])
+    conditions = node["status"].get("conditions") or []
+    return not tainted and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _api_missing(api: Api) -> str | None:
+    try:
+        api.text("/readyz")
+        # created by the API server itself after its start; without it nothing can be created
+        api.json("/api/v1/namespaces/kube-system")
+    except (Unreachable, ApiProblem, ApiAbsent) as error:
+        return f"no ready API server ({error})"
+    return None
+
+
+def _grant_grader(api: Api) -> None:
+    """Let the read-only identity read; the same file says it for every cluster."""
+    for rule in yaml.safe_load_all(RBAC.read_text()):
+        kind, name = rule["kind"].lower() + "s", rule["metadata"]["name"]
+        answer = api.client.patch(
+            f"/apis/rbac.authorization.k8s.io/v1/{kind}/{name}",
+            params={"fieldManager": "gpulab", "force": "true"},
+            headers=APPLY,
+            content=yaml.safe_dump(rule),
+        )
+        answer.raise_for_status()
+
+
+def _create_missing(api: Api, name: str) -> str | None:
+    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+    answer = api.client.post(path, json=_canary(name))
+    return None if answer.status_code in (201, 409) else f"no Deployment ({answer.text[:200]})"
+
+
+def _pod_missing(api: Api, name: str) -> str | None:
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    pods = api.json(path, labelSelector=f"app={name}")["items"]
+    if any(pod["status"].get("phase") == "Running" for pod in pods):
+        return None
+    return f"no Running Pod of a new Deployment ({len(pods)} created)"
+
+
+def _canary(name: str) -> dict[str, Any]:
+    labels = {"app": name}
+    container = {"name": "pause", "image": "registry.k8s.io/pause:3.10.1"}
+    spec = {
+        "containers": [container],
+        "tolerations": [{"operator": "Exists"}],
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }

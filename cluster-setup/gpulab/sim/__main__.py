@@ -1,0 +1,64 @@
+"""`python -m gpulab.sim CONFIG`: the simulator process. A provider starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from gpulab.fleets import load_fleet
+from gpulab.paths import DATA
+from gpulab.sim.api import Api, identity_exists
+from gpulab.sim.config import Config
+from gpulab.sim.events import Recorder
+from gpulab.sim.gpus import load_driver, load_models
+from gpulab.sim.images import Images
+from gpulab.sim.kubelet import Kubelets, wait_for
+from gpulab.sim.nodes import make_nodes
+from gpulab.sim.runtime import World
+from gpulab.sim.server import serve
+from gpulab.sim.workloads import Catalogue
+
+API_SECONDS = 120.0  # how long the API server may take to come up
+
+
+async def main(config: Config) -> None:
+    """Run until SIGTERM."""
+    await identity_exists(config.api, API_SECONDS)
+    api = Api(config.server, config.api)
+    workloads = Catalogue.load(DATA / "workloads")
+    world = World(
+        api=api,
+        recorder=Recorder(api),
+        images=Images.load(DATA / "images"),
+        workloads=workloads,
+        driver=load_driver(DATA / "nvidia.toml"),
+        speed=config.speed,
+    )
+    nodes = make_nodes(load_fleet(config.fleet), load_models(DATA / "gpus"), config.seed)
+    kubelets = Kubelets(nodes, world, config.port)
+    try:
+        await wait_for(api, API_SECONDS)
+        await kubelets.register()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serve(kubelets, workloads, config.kubelet, config.port))
+            group.create_task(kubelets.follow())
+    finally:
+        await api.close()
+
+
+def run() -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    runner = asyncio.Runner()
+    with runner, contextlib.suppress(asyncio.CancelledError):
+        loop = runner.get_loop()
+        work = loop.create_task(main(Config.read(Path(sys.argv[1]))))
+        loop.add_signal_handler(signal.SIGTERM, work.cancel)
+        loop.run_until_complete(work)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,108 @@
+"""All simulated kubelets: they register their nodes and follow the Pods bound to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import aiohttp
+
+from gpulab.sim.api import Api, ApiError, Object
+from gpulab.sim.nodes import Node, manifest, status
+from gpulab.sim.pod import PodWorker
+from gpulab.sim.runtime import NodeState, World
+
+log = logging.getLogger(__name__)
+BOUND = "/api/v1/pods?fieldSelector=spec.nodeName!="
+AT_ONCE = 20  # requests in flight while nodes register
+# on every node from the start, as the sandbox image is on a real one
+PRESENT = ("registry.k8s.io/pause:3.10.1",)
+
+
+class Kubelets:
+    """One object for all nodes of the fleet; a worker per Pod."""
+
+    def __init__(self, nodes: dict[str, Node], world: World, port: int) -> None:
+        self._nodes = {name: NodeState(node, set(PRESENT)) for name, node in nodes.items()}
+        self._world = world
+        self._port = port
+        self._workers: dict[str, PodWorker] = {}  # by Pod UID
+
+    async def register(self) -> None:
+        """Create each Node, or renew the status of one that exists."""
+        gate = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*(self._register(state.node, gate) for state in self._nodes.values()))
+
+    async def follow(self) -> None:
+        """Follow the Pods, for ever."""
+        await self._world.api.follow(BOUND, self._changed, self._listed)
+
+    def find(self, namespace: str, name: str) -> PodWorker | None:
+        """The worker of a Pod by name."""
+        for worker in self._workers.values():
+            meta = worker.pod["metadata"]
+            if meta["name"] == name and meta["namespace"] == namespace:
+                return worker
+        return None
+
+    async def _register(self, node: Node, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            api = self._world.api
+            try:
+                await api.create("/api/v1/nodes", manifest(node, self._world.driver, self._port))
+            except ApiError as error:
+                if error.reason != "AlreadyExists":
+                    raise
+                await api.patch(
+                    f"/api/v1/nodes/{node.name}/status", {"status": status(node, self._port)}
+                )
+
+    def _listed(self, pods: list[Object]) -> None:
+        """Restore every allocation before the first new one is made."""
+        present = {pod["metadata"]["uid"] for pod in pods}
+        for uid in self._workers.keys() - present:
+            self._workers.pop(uid).forget()
+        fresh = []
+        for pod in pods:
+            if worker := self._workers.get(pod["metadata"]["uid"]):
+                worker.update(pod)
+            elif worker := self._make(pod):
+                worker.restore()
+                fresh.append(worker)
+        for worker in fresh:
+            worker.start()
+
+    async def _changed(self, event: str, pod: dict[str, Any]) -> None:
+        uid = pod["metadata"]["uid"]
+        worker = self._workers.get(uid)
+        if event == "DELETED":
+            if worker is not None:
+                self._workers.pop(uid).forget()
+        elif worker is not None:
+            worker.update(pod)
+        elif worker := self._make(pod):
+            worker.restore()
+            worker.start()
+
+    def _make(self, pod: dict[str, Any]) -> PodWorker | None:
+        state = self._nodes.get(pod["spec"]["nodeName"])
+        if state is None:
+            return None
+        worker = self._workers[pod["metadata"]["uid"]] = PodWorker(pod, state, self._world)
+        return worker
+
+
+async def wait_for(api: Api, seconds: float) -> None:
+    """Wait until the API server is ready; TimeoutError says what was seen last."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        try:
+            await api.get("/api/v1/namespaces/default")
+            return
+        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise TimeoutError(
+                    f"the API server was not ready in {seconds} s: {error}"
+                ) from None
+        await asyncio.sleep(0.05)

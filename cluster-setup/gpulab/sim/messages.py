@@ -1,0 +1,293 @@
+"""Events, states and error texts of a node, word for word, so that learners meet the real ones.
+
+Sources, all Go: Kubernetes v1.36.3 (`pkg/kubelet/...`), containerd v2.3.7 (CRI plugin), and runc
+v1.5.2, the runc that containerd v2.3.7 names in `script/setup/runc-version`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What kubelet records: reason, message, and whether it is Normal or Warning."""
+
+    reason: str
+    message: str
+    type: str = "Normal"
+
+
+class Backoff(msgspec.Struct, frozen=True):
+    """An exponential delay: doubles after each failure, forgotten after `reset_s` of quiet."""
+
+    initial_s: float
+    max_s: float
+    factor: float
+    reset_s: float
+
+    def delay(self, failures: int) -> float:
+        """Seconds to wait after that many failures in a row, at least one."""
+        return min(self.initial_s * self.factor ** (failures - 1), self.max_s)
+
+
+# pkg/kubelet/kubelet.go: imageBackOffPeriod, MaxImageBackOff. client-go util/flowcontrol/backoff.go
+# doubles, and forgets after twice the maximum.
+IMAGE_PULL_BACKOFF = Backoff(initial_s=10, max_s=300, factor=2, reset_s=600)
+
+# pkg/kubelet/kubelet.go: initialCrashLoopBackOff, MaxCrashLoopBackOff, HasExpiredFunc (600 s). The
+# gate ReduceDefaultCrashLoopBackOffDecay (1 s to 60 s) is alpha and off in 1.36.
+CRASH_LOOP_BACKOFF = Backoff(initial_s=10, max_s=300, factor=2, reset_s=600)
+
+# Reasons of containerStatuses[].state.waiting: pkg/kubelet/kubelet_pods.go, images/types.go,
+# container/sync_result.go, kuberuntime/kuberuntime_container.go.
+CONTAINER_CREATING = "ContainerCreating"
+POD_INITIALIZING = "PodInitializing"
+ERR_IMAGE_PULL = "ErrImagePull"
+IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
+ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
+CRASH_LOOP_BACK_OFF = "CrashLoopBackOff"
+RUN_CONTAINER_ERROR = "RunContainerError"
+CREATE_CONTAINER_ERROR = "CreateContainerError"
+CREATE_CONTAINER_CONFIG_ERROR = "CreateContainerConfigError"
+
+# Reasons of state.terminated: containerd internal/cri/server/{helpers,events}.go.
+COMPLETED = "Completed"
+ERROR = "Error"
+OOM_KILLED = "OOMKilled"
+START_ERROR = "StartError"
+START_ERROR_EXIT_CODE = 128
+
+# pkg/kubelet/lifecycle/predicate.go
+UNEXPECTED_ADMISSION_ERROR = "UnexpectedAdmissionError"
+
+
+# Images: pkg/kubelet/images/image_manager.go
+
+
+def pulling(image: str) -> Event:
+    """Announce a pull."""
+    return Event("Pulling", f'Pulling image "{image}"')
+
+
+def pulled(image: str, took_s: float, waited_s: float, size_bytes: int) -> Event:
+    """Report a pull; `waited_s` includes the time spent behind other pulls."""
+    took, waited = go_duration(took_s), go_duration(waited_s)
+    return Event(
+        "Pulled",
+        f'Successfully pulled image "{image}" in {took} ({waited} including waiting). '
+        f"Image size: {size_bytes} bytes.",
+    )
+
+
+def already_present(image: str) -> Event:
+    """Report an image that needs no pull (gate KubeletEnsureSecretPulledImages, on since 1.35)."""
+    return Event(
+        "Pulled",
+        f'Container image "{image}" already present on machine and can be accessed by the pod',
+    )
+
+
+def never_pulled(image: str) -> Event:
+    """Refuse an absent image under imagePullPolicy Never; also the waiting message."""
+    message = f'Container image "{image}" is not present with pull policy of Never'
+    return Event(ERR_IMAGE_NEVER_PULL, message, "Warning")
+
+
+def pull_failed(image: str, cause: str) -> Event:
+    """Report a failed pull; kubelet adds `container_error(ERR_IMAGE_PULL)` right after it."""
+    return Event("Failed", f'Failed to pull image "{image}": {cause}', "Warning")
+
+
+def pull_back_off(image: str) -> Event:
+    """Skip a pull; kubelet adds `container_error(IMAGE_PULL_BACK_OFF)` right after it."""
+    return Event("BackOff", f'Back-off pulling image "{image}"')
+
+
+def pull_back_off_waiting(image: str, cause: str) -> str:
+    """Waiting message during ImagePullBackOff; during ErrImagePull it is the cause alone."""
+    return f'Back-off pulling image "{image}": {ERR_IMAGE_PULL}: {cause}'
+
+
+# containerd internal/cri/server/images/image_pull.go (transfer service, the default),
+# core/transfer/local/pull.go, core/remotes/docker/resolver.go; the leading code comes from
+# gRPC and k8s.io/cri-client pkg/remote_image.go drops it when it is Unknown.
+
+
+def tag_not_found(image: str) -> str:
+    """Cause of a failed pull where the registry knows the repository but not the tag."""
+    ref = reference(image)
+    return (
+        f'rpc error: code = NotFound desc = failed to pull and unpack image "{ref}": '
+        f"failed to resolve image: {ref}: not found"
+    )
+
+
+def repository_not_found(image: str) -> str:
+    """Cause of a failed pull where Docker Hub has no such repository, or a private one."""
+    return (
+        f'failed to pull and unpack image "{reference(image)}": failed to resolve image: pull '
+        "access denied, repository does not exist or may require authorization: "
+        "server message: insufficient_scope: authorization failed"
+    )
+
+
+def reference(image: str) -> str:
+    """Spell an image out in full, as github.com/distribution/reference does.
+
+    >>> reference("busybox")
+    'docker.io/library/busybox:latest'
+    >>> reference("nvidia/cuda:12.4.1-base-ubuntu22.04")
+    'docker.io/nvidia/cuda:12.4.1-base-ubuntu22.04'
+    """
+    domain, slash, rest = image.partition("/")
+    if not slash or not (set(domain) & {".", ":"} or domain == "localhost"):
+        domain, rest = "docker.io", image
+    if domain == "docker.io" and "/" not in rest:
+        rest = f"library/{rest}"
+    tagged = "@" in rest or ":" in rest.rpartition("/")[2]
+    return f"{domain}/{rest}" if tagged else f"{domain}/{rest}:latest"
+
+
+# Containers: pkg/kubelet/kuberuntime/kuberuntime_container.go. 1.36 says "Container created", no
+# longer "Created container: NAME" as 1.35 and earlier did.
+
+
+def created() -> Event:
+    """Report a container made but not started."""
+    return Event("Created", "Container created")
+
+
+def started() -> Event:
+    """Report a running container."""
+    return Event("Started", "Container started")
+
+
+def container_error(cause: str) -> Event:
+    """Report that a container did not start, with the reason or the runtime's words."""
+    return Event("Failed", f"Error: {cause}", "Warning")
+
+
+def killing(container: str) -> Event:
+    """Announce that a container is stopped because its Pod goes away."""
+    return Event("Killing", f"Stopping container {container}")
+
+
+def crash_back_off(container: str, pod: str, namespace: str, uid: str) -> Event:
+    """Hold back a restart (pkg/kubelet/kuberuntime/kuberuntime_manager.go: doBackOff)."""
+    message = f"Back-off restarting failed container {container} in pod {pod}_{namespace}({uid})"
+    return Event("BackOff", message, "Warning")
+
+
+def crash_back_off_waiting(
+    delay_s: float, container: str, pod: str, namespace: str, uid: str
+) -> str:
+    """Waiting message during CrashLoopBackOff."""
+    return (
+        f"back-off {go_duration(delay_s)} restarting failed container={container} "
+        f"pod={pod}_{namespace}({uid})"
+    )
+
+
+# containerd internal/cri/server/container_start.go, core/runtime/v2/task_manager.go,
+# cmd/containerd-shim-runc-v2/process/init.go; runc create.go, libcontainer/container_linux.go and
+# process_linux.go; Go os/exec.
+
+
+def start_failed(command: str) -> str:
+    """Runtime's words where the image lacks a command, for `container_error` and StartError.
+
+    kubelet waits with RUN_CONTAINER_ERROR and this message, then shows the container terminated
+    with START_ERROR, START_ERROR_EXIT_CODE and this message.
+    """
+    return (
+        "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
+        "runc create failed: unable to start container process: error during container init: "
+        f"{_not_executable(command)}"
+    )
+
+
+def exec_failed(container_id: str, command: str) -> str:
+    """Runtime's words where `kubectl exec` names a command that the image lacks.
+
+    containerd internal/cri/server/container_execsync.go, runc exec.go.
+    """
+    return (
+        f'failed to exec in container: failed to start exec "{container_id}": OCI runtime exec '
+        f"failed: exec failed: unable to start container process: {_not_executable(command)}"
+    )
+
+
+def _not_executable(command: str) -> str:
+    """Say that a command is missing: by name it was searched for, by path it was looked at."""
+    if "/" in command:
+        return f'exec: "{command}": stat {command}: no such file or directory'
+    return f'exec: "{command}": executable file not found in $PATH'
+
+
+# Admission: a rejected Pod has phase Failed, this reason, and `rejected(message)` as its message;
+# its Warning event carries reason and message alone (pkg/kubelet/kubelet.go: rejectPod).
+
+
+def rejected(message: str) -> str:
+    """Message in the status of a Pod that kubelet refused."""
+    return f"Pod was rejected: {message}"
+
+
+def devices_unavailable(resource: str, requested: int, available: int) -> Event:
+    """Refuse a Pod that asks for more devices than are free.
+
+    pkg/kubelet/cm/devicemanager/manager.go, cm/admission/errors.go. This check runs before the one
+    for `out_of`, so a Pod forced onto a full GPU node fails here.
+    """
+    message = (
+        f"requested number of devices unavailable for {resource}. "
+        f"Requested: {requested}, Available: {available}"
+    )
+    return allocate_failed(message)
+
+
+def devices_unregistered(resource: str) -> Event:
+    """Refuse a Pod whose device plugin has not registered since kubelet started."""
+    return allocate_failed(f"cannot allocate unregistered device {resource}")
+
+
+def devices_unhealthy(resource: str) -> Event:
+    """Refuse a Pod when every device of the resource is unhealthy."""
+    return allocate_failed(
+        f"no healthy devices present; cannot allocate unhealthy devices {resource}"
+    )
+
+
+def allocate_failed(cause: str) -> Event:
+    """Refuse a Pod because a device plugin or the device manager said no."""
+    message = f"Allocate failed due to {cause}, which is unexpected"
+    return Event(UNEXPECTED_ADMISSION_ERROR, message, "Warning")
+
+
+def out_of(resource: str, requested: int, used: int, capacity: int) -> Event:
+    """Refuse a Pod that does not fit the node: OutOfcpu, OutOfnvidia.com/gpu, OutOfpods.
+
+    pkg/kubelet/lifecycle/predicate.go; cpu is counted in thousandths, memory in bytes.
+    """
+    message = (
+        f"Node didn't have enough resource: {resource}, requested: {requested}, "
+        f"used: {used}, capacity: {capacity}"
+    )
+    return Event(f"OutOf{resource}", message, "Warning")
+
+
+def go_duration(seconds: float) -> str:
+    """Write a time span as Go does, to the millisecond.
+
+    >>> [go_duration(s) for s in (0, 0.85, 2.5, 80, 300)]
+    ['0s', '850ms', '2.5s', '1m20s', '5m0s']
+    """
+    millis = int(round(seconds * 1000, 3))  # kubelet truncates to the millisecond
+    if 0 < millis < 1000:
+        return f"{millis}ms"
+    minutes, rest = divmod(millis, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest / 1000:g}s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text

@@ -1,0 +1,126 @@
+"""What a kubelet registers for its node: labels, capacity, addresses, its server's port."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpulab.fleets import Fleet, NodeShape, shapes
+from gpulab.sim.gpus import Driver, Gpu, GpuModel, labels, node_gpus
+from gpulab.versions import versions
+
+GPU = "nvidia.com/gpu"
+HOSTS = ipaddress.ip_network("10.0.0.0/16")  # node addresses; nothing answers there
+PODS = ipaddress.ip_network("100.64.0.0/10")  # a /24 of it for each node's Pods
+
+
+@dataclass(frozen=True)
+class Node:
+    """One simulated node: what its kubelet knows."""
+
+    name: str
+    shape: NodeShape
+    gpus: tuple[Gpu, ...]
+    ip: str
+    pod_cidr: ipaddress.IPv4Network
+
+
+def make_nodes(fleet: Fleet, models: Mapping[str, GpuModel], seed: str) -> dict[str, Node]:
+    """The nodes of a fleet by name; equal arguments give equal device UUIDs and addresses."""
+    return {shape.name: _node(shape, models, seed) for shape in shapes(fleet)}
+
+
+def _node(shape: NodeShape, models: Mapping[str, GpuModel], seed: str) -> Node:
+    model, count = shape.group.gpu, shape.group.gpus
+    gpus = node_gpus(models[model], count, seed=seed, node=shape.name) if model else ()
+    return Node(
+        name=shape.name,
+        shape=shape,
+        gpus=gpus,
+        ip=str(HOSTS.network_address + 10 + shape.index),
+        pod_cidr=_pod_cidr(shape.index),
+    )
+
+
+def _pod_cidr(index: int) -> ipaddress.IPv4Network:
+    return ipaddress.IPv4Network((int(PODS.network_address) + (index << 8), 24))
+
+
+def manifest(node: Node, driver: Driver, port: int) -> dict[str, Any]:
+    """The Node object as POSTed; KWOK adds the conditions."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": node.name,
+            "labels": _labels(node, driver),
+            "annotations": {"kwok.x-k8s.io/node": "fake"},
+        },
+        "spec": {"podCIDR": str(node.pod_cidr), "podCIDRs": [str(node.pod_cidr)]},
+        "status": status(node, port),
+    }
+
+
+def status(node: Node, port: int) -> dict[str, Any]:
+    """Everything of the node's status that is not a condition."""
+    group = node.shape.group
+    kept = group.reserved
+    capacity = _resources(group.cpu, group.memory_gib, node)
+    allocatable = _resources(group.cpu - kept.cpu, group.memory_gib - kept.memory_gib, node)
+    return {
+        "capacity": capacity,
+        "allocatable": allocatable,
+        # The API server dials the first of these that it knows: all kubelets are this process.
+        "addresses": [
+            {"type": "InternalIP", "address": node.ip},
+            {"type": "Hostname", "address": "localhost"},
+        ],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        "declaredFeatures": ["ExtendWebSocketsToKubelet"],
+        "nodeInfo": _node_info(),
+    }
+
+
+def _resources(cpu: int, memory_gib: int, node: Node) -> dict[str, str]:
+    resources = {
+        "cpu": str(cpu),
+        "memory": f"{memory_gib * 2**20}Ki",
+        "pods": str(node.shape.group.pods),
+        "ephemeral-storage": f"{node.shape.group.ephemeral_gib * 2**20}Ki",
+        "hugepages-1Gi": "0",
+        "hugepages-2Mi": "0",
+    }
+    return resources | ({GPU: str(len(node.gpus))} if node.gpus else {})
+
+
+def _labels(node: Node, driver: Driver) -> dict[str, str]:
+    plain = {
+        "kubernetes.io/hostname": node.name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+    }
+    found: dict[str, str] = {}
+    if node.gpus:
+        found = {
+            "feature.node.kubernetes.io/pci-10de.present": "true",
+            "nvidia.com/gpu.present": "true",
+            **labels(node.gpus[0].model, len(node.gpus), driver),
+        }
+    return plain | found | node.shape.group.labels
+
+
+def _node_info() -> dict[str, str]:
+    return {
+        "architecture": "amd64",
+        "operatingSystem": "linux",
+        "osImage": "Ubuntu 24.04 LTS (simulated)",
+        "kernelVersion": "simulated",
+        "containerRuntimeVersion": "containerd://simulated",
+        "kubeletVersion": f"v{versions().kubernetes.version}",
+        "kubeProxyVersion": "",
+        "machineID": "",
+        "systemUUID": "",
+        "bootID": "",
+    }

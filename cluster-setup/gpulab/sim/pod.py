@@ -1,0 +1,300 @@
+"""One Pod's life on a node, and the only place that writes its status."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+
+from gpulab.sim import messages
+from gpulab.sim.api import ApiError
+from gpulab.sim.container import Lifecycle
+from gpulab.sim.devices import DevicesUnavailable
+from gpulab.sim.messages import Event
+from gpulab.sim.nodes import GPU
+from gpulab.sim.runtime import NodeState, World
+from gpulab.sim.status import (
+    Conditions,
+    Container,
+    container_status,
+    parse,
+    phase,
+    stamp,
+    waiting,
+)
+
+log = logging.getLogger(__name__)
+Pod = dict[str, Any]
+FINAL = ("Succeeded", "Failed")
+
+
+class PodWorker:
+    """Follows one Pod from its binding to its end."""
+
+    def __init__(self, pod: Pod, node: NodeState, world: World) -> None:
+        self.pod = pod
+        self._node, self._world = node, world
+        self.ip = ""
+        self._phase = pod["status"].get("phase", "Pending")
+        self._conditions = Conditions()
+        self._started = dt.datetime.now(dt.UTC)
+        self._task: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+        self.inits = [self._lifecycle(spec, True) for spec in _specs(pod, "initContainers")]
+        self.mains = [self._lifecycle(spec, False) for spec in _specs(pod, "containers")]
+
+    # -- what the kubelet calls
+
+    @property
+    def lifecycles(self) -> list[Lifecycle]:
+        return [*self.inits, *self.mains]
+
+    def restore(self) -> None:
+        """Take over what an earlier simulator wrote in the Pod's status. Starts nothing."""
+        status = self.pod["status"]
+        self._conditions.restore(status.get("conditions") or [])
+        if "startTime" in status:
+            self._started = parse(status["startTime"])
+        final = self._phase in FINAL
+        if address := status.get("podIP"):
+            self.ip = address
+            if not final and not self._on_host_network():
+                self._node.addresses.restore(address)
+        for entry, lifecycle in self._entries():
+            self._restore(entry, lifecycle.container, final)
+
+    def start(self) -> None:
+        """Begin, or go on."""
+        if self.pod["metadata"].get("deletionTimestamp"):
+            self.end()
+        elif self._phase not in FINAL:
+            self._task = _spawn(self._live(), f"Pod {self.pod['metadata']['name']}")
+
+    def update(self, pod: Pod) -> None:
+        """Take a newer version of the Pod."""
+        self.pod = pod
+        specs = [*_specs(pod, "initContainers"), *_specs(pod, "containers")]
+        for lifecycle, spec in zip(self.lifecycles, specs, strict=True):
+            lifecycle.redefine(pod, spec)
+        if pod["metadata"].get("deletionTimestamp"):
+            self.end()
+
+    def end(self) -> None:
+        """Stop the containers gracefully, then remove the Pod from the API."""
+        if self._ending is None:
+            self._ending = _spawn(self._terminate(), f"end of {self.pod['metadata']['name']}")
+
+    def forget(self) -> None:
+        """Drop everything: the Pod is gone from the API."""
+        for task in (self._task, self._ending):
+            if task is not None:
+                task.cancel()
+        self._free()
+
+    # -- the life
+
+    async def _live(self) -> None:
+        if not self.ip:
+            if not await self._admit():
+                return
+            await self._write()
+            self._set_up_network()
+        for lifecycle in self.inits:
+            await lifecycle.run()
+            if lifecycle.container.exit_code != 0:
+                return await self._close()
+        self._await_mains()
+        await asyncio.gather(*(lifecycle.run() for lifecycle in self.mains))
+        await self._close()
+
+    async def _admit(self) -> bool:
+        """Allocate devices; a Pod that cannot have them is rejected, as the kubelet does."""
+        asked = {id(c): _gpus_of(c.container) for c in self.lifecycles}
+        mains = sum(asked[id(c)] for c in self.mains)
+        total = max([mains, *(asked[id(c)] for c in self.inits)])
+        try:
+            given = self._node.devices.take(total, self._uid)
+        except DevicesUnavailable as error:
+            await self._reject(messages.devices_unavailable(GPU, error.asked, error.free))
+            return False
+        for lifecycle in self.inits:  # an init container's devices are reused by the next ones
+            lifecycle.container.gpus = given[: asked[id(lifecycle)]]
+        for lifecycle in self.mains:
+            count = asked[id(lifecycle)]
+            lifecycle.container.gpus, given = given[:count], given[count:]
+        reason = messages.POD_INITIALIZING if self.inits else messages.CONTAINER_CREATING
+        for lifecycle in self.lifecycles:
+            lifecycle.container.state = waiting(reason)
+        return True
+
+    async def _reject(self, event: Event) -> None:
+        await self._say(None, event)
+        self._phase = "Failed"
+        await self._patch(
+            {
+                "phase": "Failed",
+                "reason": event.reason,
+                "message": messages.rejected(event.message),
+                "startTime": stamp(self._started),
+            }
+        )
+
+    def _await_mains(self) -> None:
+        for lifecycle in self.mains:
+            state = lifecycle.container.state
+            if state.get("waiting", {}).get("reason") == messages.POD_INITIALIZING:
+                lifecycle.container.state = waiting(messages.CONTAINER_CREATING)
+
+    def _set_up_network(self) -> None:
+        on_host = self._on_host_network()
+        self.ip = self._node.node.ip if on_host else self._node.addresses.take()
+
+    async def _close(self) -> None:
+        """All containers have ended for good: the last status, then devices and address."""
+        await self._write()
+        self._free()
+
+    async def _terminate(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        grace = float(self.pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+        await asyncio.gather(*(lifecycle.kill(grace) for lifecycle in self.lifecycles))
+        await self._write()
+        self._free()
+        await self._remove()
+
+    async def _remove(self) -> None:
+        body = {"gracePeriodSeconds": 0, "preconditions": {"uid": self._uid}}
+        try:
+            await self._world.api.delete(self._path(), body)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+    # -- status
+
+    async def _write(self) -> None:
+        """Write the whole status as the containers' states give it."""
+        inits, mains = ([c.container for c in group] for group in (self.inits, self.mains))
+        self._phase = phase(self.pod["spec"]["restartPolicy"], inits, mains)
+        now = dt.datetime.now(dt.UTC)
+        sandbox = bool(self.ip) and self._phase not in FINAL
+        status = {
+            "phase": self._phase,
+            "observedGeneration": self.pod["metadata"].get("generation"),
+            "conditions": self._conditions.compute(self._phase, inits, mains, sandbox, now),
+            "startTime": stamp(self._started),
+            "hostIP": self._node.node.ip,
+            "hostIPs": [{"ip": self._node.node.ip}],
+            "containerStatuses": [container_status(c) for c in mains],
+        }
+        if inits:
+            status["initContainerStatuses"] = [container_status(c) for c in inits]
+        if self.ip:
+            status |= {"podIP": self.ip, "podIPs": [{"ip": self.ip}]}
+        await self._patch(status)
+
+    async def _patch(self, status: dict[str, Any]) -> None:
+        """Write, again and again while the API server is away; a Pod that is gone is let go."""
+        body = {"metadata": {"uid": self._uid}, "status": status}
+        async with self._writing:
+            while True:
+                try:
+                    await self._world.api.patch(f"{self._path()}/status", body)
+                    return
+                except ApiError as error:
+                    if error.status in (404, 409):
+                        return
+                    if error.status < 500 and error.status != 429:
+                        log.error("status of %s refused: %s", self._path(), error)
+                        return
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    log.warning("status of %s: %s; trying again", self._path(), error)
+                await asyncio.sleep(0.5)
+
+    async def _say(self, container: Container | None, event: Event) -> None:
+        name, init = (container.name, container.init) if container else ("", False)
+        await self._world.recorder.record(self.pod, self._node.node.name, event, name, init)
+
+    # -- parts
+
+    @property
+    def _uid(self) -> str:
+        return str(self.pod["metadata"]["uid"])
+
+    def _path(self) -> str:
+        meta = self.pod["metadata"]
+        return f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
+
+    def _on_host_network(self) -> bool:
+        return bool(self.pod["spec"].get("hostNetwork"))
+
+    def _free(self) -> None:
+        self._node.devices.free(self._uid)
+        if self.ip and not self._on_host_network():
+            self._node.addresses.free(self.ip)
+
+    def _lifecycle(self, spec: dict[str, Any], init: bool) -> Lifecycle:
+        return Lifecycle(
+            Container(spec, init),
+            self.pod,
+            self._node,
+            self._world,
+            say=self._say,
+            write=self._write,
+            ip=lambda: self.ip,
+        )
+
+    def _entries(self) -> Iterator[tuple[dict[str, Any], Lifecycle]]:
+        status = self.pod["status"]
+        entries = {
+            entry["name"]: entry
+            for key in ("initContainerStatuses", "containerStatuses")
+            for entry in status.get(key) or []
+        }
+        for lifecycle in self.lifecycles:
+            if entry := entries.get(lifecycle.container.name):
+                yield entry, lifecycle
+
+    def _restore(self, entry: dict[str, Any], container: Container, final: bool) -> None:
+        container.state = entry.get("state") or {}
+        container.last = entry.get("lastState") or {}
+        container.restarts = entry["restartCount"]
+        container.container_id = entry.get("containerID", "")
+        container.image_id = entry.get("imageID", "")
+        if container.image_id:
+            self._node.images.add(container.spec["image"])
+        held = [
+            resource["resourceID"]
+            for entry_ in entry.get("allocatedResourcesStatus") or []
+            for resource in entry_["resources"]
+        ]
+        container.gpus = self._node.devices.restore(held, self._uid)
+        if final:
+            self._node.devices.free(self._uid)
+
+
+def _specs(pod: Pod, key: str) -> list[dict[str, Any]]:
+    return pod["spec"].get(key) or []
+
+
+def _gpus_of(container: Container) -> int:
+    limits = (container.spec.get("resources") or {}).get("limits") or {}
+    return int(limits.get(GPU, 0))
+
+
+def _spawn(work: Any, name: str) -> asyncio.Task[None]:
+    """A task whose failure is logged and stops nothing else."""
+    task: asyncio.Task[None] = asyncio.create_task(work, name=name)
+    task.add_done_callback(_report)
+    return task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("%s failed", task.get_name(), exc_info=error)

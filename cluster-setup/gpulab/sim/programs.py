@@ -1,0 +1,154 @@
+"""The few programs that containers run here, as scripts. Workload files name them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+import shlex
+from collections.abc import Callable, Generator, Iterator, Sequence
+
+from gpulab.sim import smi
+from gpulab.sim.program import Clock, Exit, Print, Script, Sleep, Step, Surroundings
+
+Argv = Sequence[str]
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def sleep(argv: Argv, here: Surroundings) -> Script:
+    def script(clock: Clock) -> Iterator[Step]:
+        matches = [re.fullmatch(r"(\d*\.?\d+|inf|infinity)([smhd]?)", arg) for arg in argv[1:]]
+        if not matches or None in matches:
+            wrong = next((a for a, m in zip(argv[1:], matches, strict=True) if not m), None)
+            yield Print(f"sleep: {_complaint(wrong)}\n", "stderr")
+            yield Exit(1)
+        yield Sleep(sum(float(m[1]) * SECONDS[m[2]] for m in matches if m))
+
+    return script
+
+
+def _complaint(wrong: str | None) -> str:
+    return "missing operand" if wrong is None else f"invalid time interval '{wrong}'"
+
+
+def echo(argv: Argv, here: Surroundings) -> Script:
+    words = list(argv[1:])
+    end = "\n"
+    if words[:1] == ["-n"]:
+        words, end = words[1:], ""
+    return lambda clock: iter([Print(" ".join(words) + end)])
+
+
+def env(argv: Argv, here: Surroundings) -> Script:
+    lines = [f"{name}={value}\n" for name, value in here.environment().items()]
+    return lambda clock: iter([Print("".join(lines))])
+
+
+def hostname(argv: Argv, here: Surroundings) -> Script:
+    return lambda clock: iter([Print(here.environment()["HOSTNAME"] + "\n")])
+
+
+def true(argv: Argv, here: Surroundings) -> Script:
+    return lambda clock: iter([])
+
+
+def false(argv: Argv, here: Surroundings) -> Script:
+    return lambda clock: iter([Exit(1)])
+
+
+def date(argv: Argv, here: Surroundings) -> Script:
+    def script(clock: Clock) -> Iterator[Step]:
+        yield Print(f"{clock.now.astimezone(dt.UTC):%a %b %e %H:%M:%S UTC %Y}\n")
+
+    return script
+
+
+def pause(argv: Argv, here: Surroundings) -> Script:
+    return lambda clock: iter([Sleep(math.inf)])
+
+
+def nvidia_smi(argv: Argv, here: Surroundings) -> Script:
+    def script(clock: Clock) -> Iterator[Step]:
+        text, code = smi.run(argv, here.gpus, here.driver, clock.now)
+        yield Print(text if text.endswith("\n") else f"{text}\n")
+        yield Exit(code)
+
+    return script
+
+
+Find = Callable[[Argv], Script | None]
+
+
+def shell(argv: Argv, find: Find) -> Script | None:
+    """Run `sh -c "a; b && c"`; None if a command in it is not modelled.
+
+    Commands are simple ones joined by `;`, `&&`, `||` or a line end; no variables, no redirection.
+    """
+    if len(argv) < 3 or argv[1] not in ("-c", "-ec", "-lc"):
+        return None
+    parts = _split(argv[2])
+    if parts is None:
+        return None
+    scripts = [(joint, words, _exit(words) or find(words)) for joint, words in parts]
+    if any(script is None for _, _, script in scripts):
+        return None
+
+    def script(clock: Clock) -> Iterator[Step]:
+        code = 0
+        for joint, words, command in scripts:
+            if (joint == "&&" and code) or (joint == "||" and not code):
+                continue
+            assert command is not None
+            code = yield from _run(command(clock))
+            if words[0] == "exit" or (code and "e" in argv[1] and joint == ";"):
+                break
+        yield Exit(code)
+
+    return script
+
+
+def _run(steps: Iterator[Step]) -> Generator[Step, None, int]:
+    """Pass a command's steps on, its exit apart, which becomes the value."""
+    for step in steps:
+        if isinstance(step, Exit):
+            return step.code
+        yield step
+    return 0
+
+
+def _exit(words: Argv) -> Script | None:
+    if words[0] != "exit":
+        return None
+    code = int(words[1]) if words[1:] and words[1].isdigit() else 0
+    return lambda clock: iter([Exit(code)])
+
+
+def _split(text: str) -> list[tuple[str, list[str]]] | None:
+    """Commands and what joins each to the one before; None for syntax beyond that."""
+    if re.search(r"[`$<>(){}*?]|(?<!\|)\|(?!\|)|(?<!&)&(?!&)", text):
+        return None
+    lexer = shlex.shlex(text.replace("\n", " ; "), posix=True, punctuation_chars=";&|")
+    lexer.whitespace_split = True
+    parts: list[tuple[str, list[str]]] = [(";", [])]
+    try:
+        for word in lexer:
+            if word in (";", "&&", "||"):
+                parts.append((word, []))
+            else:
+                parts[-1][1].append(word)
+    except ValueError:
+        return None
+    return [(joint, words) for joint, words in parts if words] or None
+
+
+PROGRAMS: dict[str, Callable[[Argv, Surroundings], Script]] = {
+    "sleep": sleep,
+    "echo": echo,
+    "env": env,
+    "hostname": hostname,
+    "true": true,
+    "false": false,
+    "date": date,
+    "pause": pause,
+    "nvidia-smi": nvidia_smi,
+}

@@ -1,0 +1,180 @@
+"""Pod status as a kubelet writes it, computed from the states of its containers. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpulab.sim import messages
+from gpulab.sim.gpus import Gpu
+from gpulab.sim.nodes import GPU
+
+State = dict[str, Any]
+
+
+def stamp(moment: dt.datetime) -> str:
+    """RFC 3339 in whole seconds, as metav1.Time."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+@dataclass
+class Container:
+    """One container as the kubelet sees it. `state` and `last` have the API's shape."""
+
+    spec: dict[str, Any]
+    init: bool = False
+    state: State = field(default_factory=dict)
+    last: State = field(default_factory=dict)
+    restarts: int = 0
+    container_id: str = ""
+    image_id: str = ""
+    gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["name"])
+
+    @property
+    def running(self) -> bool:
+        return "running" in self.state
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of a terminated container."""
+        code = self.state.get("terminated", {}).get("exitCode")
+        return None if code is None else int(code)
+
+
+def waiting(reason: str, message: str = "") -> State:
+    return {"waiting": {"reason": reason} | ({"message": message} if message else {})}
+
+
+def running(since: dt.datetime) -> State:
+    return {"running": {"startedAt": stamp(since)}}
+
+
+def terminated(
+    code: int, reason: str, since: dt.datetime, until: dt.datetime, cid: str, message: str = ""
+) -> State:
+    ended = {
+        "exitCode": code,
+        "reason": reason,
+        "startedAt": stamp(since),
+        "finishedAt": stamp(until),
+        "containerID": cid,
+    }
+    return {"terminated": ended | ({"message": message} if message else {})}
+
+
+def exit_reason(code: int) -> str:
+    return messages.COMPLETED if code == 0 else messages.ERROR
+
+
+def container_status(container: Container) -> dict[str, Any]:
+    """One entry of containerStatuses or initContainerStatuses."""
+    resources = container.spec.get("resources") or {}
+    done = container.init and container.exit_code == 0
+    entry = {
+        "name": container.name,
+        "image": container.spec["image"],
+        "imageID": container.image_id,
+        "containerID": container.container_id,
+        "restartCount": container.restarts,
+        "ready": done or container.running,
+        "started": container.running,
+        "state": container.state,
+        "lastState": container.last,
+    }
+    if resources:
+        entry["resources"] = resources
+    if resources.get("requests"):
+        entry["allocatedResources"] = resources["requests"]
+    if container.gpus:
+        entry["allocatedResourcesStatus"] = [
+            {
+                "name": GPU,
+                "resources": [
+                    {"resourceID": gpu.uuid, "health": "Healthy"} for gpu in container.gpus
+                ],
+            }
+        ]
+    return entry
+
+
+def phase(policy: str, inits: Sequence[Container], mains: Sequence[Container]) -> str:
+    """The Pod's phase, after getPhase in pkg/kubelet/kubelet_pods.go."""
+    if any(c.exit_code != 0 for c in inits):
+        failed = policy == "Never" and any(c.exit_code for c in inits)
+        return "Failed" if failed else "Pending"
+    if any(not c.running and c.exit_code is None and not c.last for c in mains):
+        return "Pending"
+    if any(c.running for c in mains) or policy == "Always":
+        return "Running"
+    if any(c.exit_code is None for c in mains):  # in back-off, to be restarted
+        return "Running"
+    if all(c.exit_code == 0 for c in mains):
+        return "Succeeded"
+    return "Failed" if policy == "Never" else "Running"
+
+
+@dataclass
+class Conditions:
+    """The kubelet's four conditions; each keeps the time of its last transition."""
+
+    since: dict[str, tuple[str, str]] = field(default_factory=dict)  # type → (status, time)
+
+    def restore(self, existing: Iterable[Mapping[str, Any]]) -> None:
+        for condition in existing:
+            self.since[condition["type"]] = (condition["status"], condition["lastTransitionTime"])
+
+    def compute(
+        self,
+        phase: str,
+        inits: Sequence[Container],
+        mains: Sequence[Container],
+        sandbox: bool,
+        now: dt.datetime,
+    ) -> list[dict[str, Any]]:
+        """All four in the kubelet's order; `sandbox` says whether the Pod has its network."""
+        initialized = _missing("ContainersNotInitialized", "incomplete", _unfinished(inits))
+        ready = _missing("ContainersNotReady", "unready", [c.name for c in mains if not c.running])
+        if phase == "Succeeded":
+            initialized, ready = {"reason": "PodCompleted"}, {"reason": "PodCompleted"}
+        elif phase == "Failed":
+            ready = {"reason": "PodFailed"}
+        verdicts = {
+            "PodReadyToStartContainers": (sandbox, {}),
+            "Initialized": ("message" not in initialized, initialized),
+            "Ready": (not ready, ready),
+            "ContainersReady": (not ready, ready),
+        }
+        return [self._condition(kind, *verdict, now) for kind, verdict in verdicts.items()]
+
+    def _condition(
+        self, kind: str, holds: bool, why: Mapping[str, str], now: dt.datetime
+    ) -> dict[str, Any]:
+        value = "True" if holds else "False"
+        status, since = self.since.get(kind, ("", ""))
+        if status != value:
+            since = stamp(now)
+            self.since[kind] = (value, since)
+        # null deletes what an earlier write said
+        words = {"reason": why.get("reason"), "message": why.get("message")}
+        return {"type": kind, "status": value, "lastTransitionTime": since, **words}
+
+
+def _unfinished(inits: Sequence[Container]) -> list[str]:
+    return [c.name for c in inits if c.exit_code != 0]
+
+
+def _missing(reason: str, word: str, names: Sequence[str]) -> dict[str, str]:
+    if not names:
+        return {}
+    listed = " ".join(names)
+    return {"reason": reason, "message": f"containers with {word} status: [{listed}]"}

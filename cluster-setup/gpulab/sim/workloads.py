@@ -1,0 +1,164 @@
+"""Which program a container runs: cluster-setup/workloads/*.yaml, matched by image and command."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import string
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from autograders.errors import InputError
+from gpulab.sim import programs
+from gpulab.sim.images import repository
+from gpulab.sim.program import (
+    CannotStart,
+    Clock,
+    Exit,
+    Print,
+    Program,
+    Script,
+    Sleep,
+    Step,
+    Surroundings,
+)
+
+INJECTED = "nvidia-smi"  # the NVIDIA container toolkit mounts it into containers with GPUs
+SHELLS = {"sh", "bash", "ash", "dash"}
+
+
+class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a workload applies: every given condition must hold."""
+
+    command: tuple[str, ...] = ()  # regular expressions for the first words of the command line
+    image: str | None = None  # regular expression for the repository, with its registry
+    more: bool = True  # whether further words may follow
+
+
+class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One step; exactly one key. `print` may hold $cuda_available and $gpu_count."""
+
+    sleep: float | None = None
+    print: str | None = None
+    exit: int | None = None
+
+
+class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A program by name, or steps of its own."""
+
+    match: Match
+    program: str | None = None
+    steps: tuple[Action, ...] = ()
+    ignores_term: bool = False
+
+
+class WorkloadFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of cluster-setup/workloads/."""
+
+    title: str
+    workloads: tuple[Workload, ...]
+
+
+class Catalogue:
+    """All workloads, in the order of their files' names."""
+
+    def __init__(self, workloads: Sequence[Workload]) -> None:
+        self._workloads = workloads
+
+    @classmethod
+    def load(cls, folder: Path) -> Catalogue:
+        """Read every file; InputError names the file and the key that is wrong."""
+        return cls([w for path in sorted(folder.glob("*.yaml")) for w in _read(path).workloads])
+
+    def find(self, argv: Sequence[str], here: Surroundings) -> Program | CannotStart:
+        """The program that `argv` is in this container; an unmodelled one runs for ever."""
+        if not argv:
+            found = self._match(argv, here)
+            return found or Program(_silent, modelled=False)
+        name = os.path.basename(argv[0])
+        if name == INJECTED and not here.gpus:
+            return CannotStart(argv[0])
+        if name in SHELLS:
+            return self._shell(argv, here)
+        return self._match(argv, here) or Program(_silent, modelled=False)
+
+    def _match(self, argv: Sequence[str], here: Surroundings) -> Program | None:
+        image = repository(here.container["image"])
+        for workload in self._workloads:
+            if _applies(workload.match, argv, image):
+                return Program(_script(workload, argv, here), ignores_term=workload.ignores_term)
+        return None
+
+    def _shell(self, argv: Sequence[str], here: Surroundings) -> Program:
+        def find(words: Sequence[str]) -> Script | None:
+            if os.path.basename(words[0]) == INJECTED and not here.gpus:
+                return lambda clock: iter(_not_found(argv[0], words[0]))
+            found = self._match(words, here)
+            return found.script if found else None
+
+        script = self._match(argv, here)
+        if script:
+            return script
+        made = programs.shell(argv, find)
+        # a shell that waits for a child as pid 1 gets no default handler for SIGTERM either
+        return Program(made, ignores_term=True) if made else Program(_silent, modelled=False)
+
+
+def _not_found(shell: str, word: str) -> list[Step]:
+    return [Print(f"{os.path.basename(shell)}: 1: {word}: not found\n", "stderr"), Exit(127)]
+
+
+def _silent(clock: Clock) -> Iterator[Step]:
+    yield Sleep(math.inf)
+
+
+def _applies(match: Match, argv: Sequence[str], image: str) -> bool:
+    if match.image is not None and not re.fullmatch(match.image, image):
+        return False
+    if len(argv) < len(match.command) or (not match.more and len(argv) > len(match.command)):
+        return False
+    return all(
+        re.fullmatch(pattern, word, re.DOTALL)
+        for pattern, word in zip(match.command, argv, strict=False)
+    )
+
+
+def _script(workload: Workload, argv: Sequence[str], here: Surroundings) -> Script:
+    if workload.program:
+        return programs.PROGRAMS[workload.program](argv, here)
+    return lambda clock: (_step(action, here) for action in workload.steps)
+
+
+def _step(action: Action, here: Surroundings) -> Step:
+    if action.sleep is not None:
+        return Sleep(action.sleep)
+    if action.exit is not None:
+        return Exit(action.exit)
+    values = {"cuda_available": bool(here.gpus), "gpu_count": len(here.gpus)}
+    return Print(string.Template(action.print or "").safe_substitute(values) + "\n")
+
+
+def _read(path: Path) -> WorkloadFile:
+    try:
+        file = msgspec.yaml.decode(path.read_bytes(), type=WorkloadFile)
+        _check(file)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, re.error) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{path}: {text}", "correct that key; see workloads/tools.yaml") from None
+    return file
+
+
+def _check(file: WorkloadFile) -> None:
+    """What types cannot say; raises ValueError or re.error."""
+    for index, workload in enumerate(file.workloads):
+        where = f"workloads[{index}]"
+        if (workload.program is None) == (not workload.steps):
+            raise ValueError(f"{where}: needs either `program` or `steps`")
+        if workload.program is not None and workload.program not in programs.PROGRAMS:
+            known = ", ".join(programs.PROGRAMS)
+            raise ValueError(f"{where}.program: {workload.program!r} is none of {known}")
+        for pattern in (*workload.match.command, workload.match.image or ""):
+            re.compile(pattern)

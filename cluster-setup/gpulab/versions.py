@@ -1,0 +1,44 @@
+"""The pins of cluster-setup/versions.toml as typed values."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+
+from gpulab.paths import DATA
+
+
+class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Programs that are released and built together, from controlplane/<group>/go.mod."""
+
+    version: str  # without the leading v
+    programs: tuple[str, ...]
+    module: str  # the Go module whose version this is
+
+
+class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool that is found, not made."""
+
+    version: str
+
+
+class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything in versions.toml."""
+
+    kubernetes: Group
+    etcd: Group
+    kwok: Group
+    go: Pin
+    python: Pin
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """The groups in the order in which they are built: the slowest first."""
+        return {"kubernetes": self.kubernetes, "kwok": self.kwok, "etcd": self.etcd}
+
+
+@cache
+def versions() -> Versions:
+    """Read versions.toml once per process."""
+    return msgspec.toml.decode((DATA / "versions.toml").read_bytes(), type=Versions)
