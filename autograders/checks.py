@@ -70,7 +70,7 @@ def expect_gpus(pod: Pod, *, at_least: int = 1, exactly: int | None = None) -> N
     expect(
         right,
         f"Pod {pod.name} asks for {count(asked)}",
-        f"under resources.limits set nvidia.com/gpu: {wanted}; resources are fixed once a Pod"
+        f"under resources.limits set nvidia.com/gpu: {wanted}; a Pod's GPUs are fixed once it"
         " exists, so delete and create it",
     )
 
@@ -98,14 +98,18 @@ def expect_started(pod: Pod) -> None:
     if pod.unschedulable:
         raise CheckFailed(
             f"no node can take Pod {pod.name}: {pod.unschedulable}",
-            f"compare what it asks for with what nodes have: kubectl describe pod {pod.name}",
+            f"compare what it asks for with what nodes have: {describe(pod)}",
         )
     if pod.in_flight:
         raise NotYet(f"still waiting for {pod.in_flight}", "check again in a moment")
     raise CheckFailed(
         f"Pod {pod.name} has not started a container: {why_not_started(pod)}",
-        f"read the events at the end of: kubectl describe pod {pod.name}",
+        f"read the events at the end of: {describe(pod)}",
     )
+
+
+def describe(pod: Pod) -> str:
+    return f"kubectl describe pod {pod.name} --namespace {pod.namespace}"
 
 
 def why_not_started(pod: Pod) -> str:

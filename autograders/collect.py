@@ -20,8 +20,8 @@ AT_ONCE = 8
 """Requests in the air at the same time."""
 LARGEST_LOG = 1024 * 1024
 """Bytes of one container's log."""
-Waiting = Callable[[tuple[str, ...]], None]
-"""Told what is waited for, each time before waiting."""
+Waiting = Callable[[str], None]
+"""Told what is waited for, each time that changes."""
 
 
 @dataclass(frozen=True)
@@ -123,17 +123,23 @@ def collect_settled(
     """Read until there is nothing to wait for, or `settle_seconds` have passed."""
     deadline = time.monotonic() + exercise.settings.settle_seconds
     phase = collect(api, exercise, name)
-    retried = False
+    told, retried = "", False
     while time.monotonic() < deadline:
-        awaited = in_flight(phase, exercise.namespace)
-        if not awaited and (retried or not phase.problems):
+        awaited = awaits(phase, exercise.namespace, retried)
+        if not awaited:
             break
-        retried = retried or bool(phase.problems)
-        if waiting:
-            waiting(awaited or tuple(f"{each.resource} to be readable" for each in phase.problems))
+        if waiting and awaited != told:
+            waiting(awaited)
+        told, retried = awaited, retried or bool(phase.problems)
         time.sleep(poll)
         phase = collect_again(api, exercise, phase)
     return phase
+
+
+def awaits(phase: Phase, namespace: str, retried: bool) -> str:
+    """What is waited for; what could not be read gets one more chance."""
+    unread = () if retried else tuple(f"{each.resource} to be read" for each in phase.problems)
+    return ", ".join(in_flight(phase, namespace) + unread)
 
 
 def collect_again(api: Api, exercise: Exercise, before: Phase) -> Phase:

@@ -204,7 +204,7 @@ def run_module(path: Path) -> ModuleType:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "put it there") from error
-    except (SyntaxError, ImportError, NameError, TypeError, ValueError) as error:
+    except (SyntaxError, ImportError, NameError, AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path} cannot be loaded: {error}", "correct it") from error
     return module
 

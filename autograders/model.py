@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
-    NOT_YET = "not yet"
+    NOT_YET = "not-yet"
     BROKEN = "broken"
 
 

@@ -56,7 +56,7 @@ def judge(question: Question, answers: Answers, key: Callable[[], Any]) -> str:
     """Return why the answer is right, or raise CheckFailed; the key is asked for only if needed."""
     answer = answers.get(question.id)
     if answer is None or answer == "":
-        sample = f"{question.id} = " + ("0" if question.type == "number" else '"…"')
+        sample = f"{question.id} = " + ("…" if question.type == "number" else '"…"')
         raise CheckFailed("not answered yet", f"{question.text} Write {sample} in answers.toml.")
     wanted = key()
     accepted = wanted if isinstance(wanted, tuple | list) else (wanted,)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MARKS = {
-    Outcome.PASSED: ("✓", "green"),
-    Outcome.FAILED: ("✗", "red"),
-    Outcome.NOT_YET: ("…", "yellow"),
-    Outcome.BROKEN: ("!", "magenta"),
+    Outcome.PASSED: ("✓", "passed", "green"),
+    Outcome.FAILED: ("✗", "failed", "red"),
+    Outcome.NOT_YET: ("…", "not yet", "yellow"),
+    Outcome.BROKEN: ("!", "broken", "magenta"),
 }
 
 
@@ -46,26 +46,33 @@ def text(report: Report) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for result in to_show(report):
-        add_result(grid, result)
+    for result, lines in to_show(report):
+        add_result(grid, result, lines)
     title = Text(f"{report.title} ({report.exercise})", style="bold")
     notes = [Text(plain(f"note: {each}")) for each in report.warnings]
     return Group(title, grid, *notes, Text(score_line(report), style="bold"))
 
 
-def add_result(grid: Table, result: Result) -> None:
+def add_result(grid: Table, result: Result, lines: list[str]) -> None:
     from rich.text import Text
 
-    mark, colour = MARKS[result.outcome]
-    grid.add_row(Text(f"{mark} {result.outcome.value}", style=colour), Text(headline(result)))
-    for line in body(result):
+    mark, word, colour = MARKS[result.outcome]
+    grid.add_row(Text(f"{mark} {word}", style=colour), Text(headline(result)))
+    for line in lines:
         grid.add_row("", Text(plain(line), style="" if result.next else "dim"))
 
 
-def to_show(report: Report) -> tuple[Result, ...]:
-    """Guards speak only when they do not hold."""
+def to_show(report: Report) -> Iterator[tuple[Result, list[str]]]:
+    """Each result with its lines; guards speak only when they do not hold.
+
+    One cause often fails several checks: its words are printed once.
+    """
+    told: dict[tuple[str, str], str] = {}
     alarming = [each for each in report.guards if each.outcome is not Outcome.PASSED]
-    return (*alarming, *report.results)
+    for result in (*alarming, *report.results):
+        first = told.setdefault((result.seen, result.next), result.name)
+        repeats = result.next and first != result.name
+        yield result, [f"seen: as for {first}"] if repeats else list(body(result))
 
 
 def headline(result: Result) -> str:
@@ -88,7 +95,7 @@ def score_line(report: Report) -> str:
     if any(each.outcome is Outcome.FAILED for each in report.guards):
         parts.append("a guard failed, which takes all points")
     if report.undecided:
-        parts.append(f"{report.undecided:g} points are not decided")
+        parts.append(f"points not decided: {report.undecided:g}")
     if report.manual_max:
         parts.append(f"a person gave {report.manual_score:g} of {report.manual_max:g}")
     if report.speed != 1:
@@ -115,7 +122,7 @@ STYLE = """
 def html(report: Report) -> str:
     """One self-contained fragment; everything that was read is escaped."""
     title = markup.escape(plain(f"{report.title} ({report.exercise})"))
-    items = "".join(item(each) for each in to_show(report))
+    items = "".join(item(result, lines) for result, lines in to_show(report))
     notes = "".join(f"<p>note: {markup.escape(plain(each))}</p>" for each in report.warnings)
     score = markup.escape(score_line(report))
     return (
@@ -125,12 +132,11 @@ def html(report: Report) -> str:
     )
 
 
-def item(result: Result) -> str:
-    mark, _ = MARKS[result.outcome]
-    outcome = result.outcome.value
+def item(result: Result, lines: list[str]) -> str:
+    mark, word, _ = MARKS[result.outcome]
     head = markup.escape(headline(result))
-    lines = "".join(f"<p>{markup.escape(plain(each))}</p>" for each in body(result))
+    inner = "".join(f"<p>{markup.escape(plain(each))}</p>" for each in lines)
     return (
-        f'<li class="{outcome.replace(" ", "-")}"><p><span aria-hidden="true">{mark}</span> '
-        f"<strong>{outcome}</strong> {head}</p>{lines}</li>"
+        f'<li class="{result.outcome}"><p><span aria-hidden="true">{mark}</span> '
+        f"<strong>{word}</strong> {head}</p>{inner}</li>"
     )

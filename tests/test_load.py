@@ -117,7 +117,7 @@ def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     [
         ({"exercise_toml": TOML.replace('"T"', "1")}, r"exercise\.toml: .*\$\.title"),
         ({"exercise_toml": TOML + "colour = 1"}, r"exercise\.toml: .*colour"),
-        ({"exercise_toml": "title ="}, r"exercise\.toml: .*line 1"),
+        ({"exercise_toml": "title =\nx = 1"}, r"exercise\.toml: .*line 1"),
         ({"exercise_toml": "settle_seconds = 0\n" + TOML}, "settle_seconds"),
         ({"exercise_toml": TOML.replace("pods", "secrets")}, "secrets of v1 is not in"),
         ({"quiz_toml": QUIZ.replace("points = 2", "points = 0")}, r"quiz\.toml: .*points"),

@@ -16,7 +16,7 @@ def test_the_public_names_are_few_and_there() -> None:
 
 
 def test_there_are_four_outcomes() -> None:
-    assert [each.value for each in Outcome] == ["passed", "failed", "not yet", "broken"]
+    assert [each.value for each in Outcome] == ["passed", "failed", "not-yet", "broken"]
 
 
 def test_a_result_cannot_be_changed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -44,7 +45,7 @@ def test_json_holds_what_a_program_needs() -> None:
     assert [each["outcome"] for each in found["checks"]] == [
         "passed",
         "failed",
-        "not yet",
+        "not-yet",
         "broken",
     ]
 
@@ -58,6 +59,13 @@ def test_text_tells_what_was_seen_and_what_is_next() -> None:
     assert "seen: on its way" in printed(report())
     assert "next: check again" in printed(report())
     assert "asks_for_one  0/2.5  [real]" in printed(report())
+
+
+def test_a_cause_of_several_failures_is_told_once() -> None:
+    other = replace(RESULTS[2], name="ends")
+    out = printed(replace(report(), results=(*RESULTS, other)))
+    assert out.count("on its way") == 1
+    assert "seen: as for runs" in out
 
 
 def test_text_never_drives_the_terminal() -> None:
@@ -75,7 +83,7 @@ def test_text_fits_its_width_and_loses_no_word(width: int) -> None:
 def test_the_score_line_says_what_the_score_must_not_be_read_without() -> None:
     line = show.score_line(report(BYPASS, speed=10.0))
     assert line == (
-        "Score 1 of 5.5; a guard failed, which takes all points; 1 points are not decided;"
+        "Score 1 of 5.5; a guard failed, which takes all points; points not decided: 1;"
         " simulation at 10 times the speed"
     )
 

@@ -22,6 +22,10 @@ from gpulab.waiting import eventually
 FIRST = "course/00-start-here.ipynb"
 PORTS = range(8888, 8988)
 START_SECONDS = 90.0
+# On a learner's first start, JupyterLab neither asks about news nor looks for them.
+OVERRIDES = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
 
 
 def start(paths: LabPaths, record: Record, kubectl: Path, port: int | None) -> str:
@@ -31,8 +35,10 @@ def start(paths: LabPaths, record: Record, kubectl: Path, port: int | None) -> s
         return running
     chosen = _choose(port)
     token = secrets.token_urlsafe(24)
-    config = private_dir(paths.root / "jupyter") / "config.json"
-    write_private(config, msgspec.json.encode(_settings(chosen, token)))
+    folder = private_dir(paths.root / "jupyter")
+    config = folder / "config.json"
+    write_private(config, msgspec.json.encode(_settings(chosen, token, folder)))
+    write_private(folder / "overrides.json", msgspec.json.encode(OVERRIDES))
     _install_kernel()
     process(paths).start(
         [sys.executable, "-m", "jupyterlab", f"--config={config}"],
@@ -114,7 +120,7 @@ def _choose(port: int | None) -> int:
     return free
 
 
-def _settings(port: int, token: str) -> dict[str, dict[str, object]]:
+def _settings(port: int, token: str, folder: Path) -> dict[str, dict[str, object]]:
     return {
         "ServerApp": {
             "ip": LOOPBACK,
@@ -127,8 +133,8 @@ def _settings(port: int, token: str) -> dict[str, dict[str, object]]:
         },
         "IdentityProvider": {"token": token},
         "MappingKernelManager": {"default_kernel_name": "gpulab"},
-        # no question to the network on a learner's first start
         "LabApp": {
+            "app_settings_dir": str(folder),  # where it looks for overrides.json
             "news_url": None,
             "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         },

@@ -30,6 +30,8 @@ from gpulab.sim.status import (
 log = logging.getLogger(__name__)
 Pod = dict[str, Any]
 FINAL = ("Succeeded", "Failed")
+# Making the sandbox; also lets the scheduler's event about this Pod come before the first of ours.
+SANDBOX_SECONDS = 0.04
 
 
 class PodWorker:
@@ -103,6 +105,7 @@ class PodWorker:
             if not await self._admit():
                 return
             await self._write()
+            await self._world.pass_time(SANDBOX_SECONDS)
             self._set_up_network()
         for lifecycle in self.inits:
             await lifecycle.run()

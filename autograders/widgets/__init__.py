@@ -1,0 +1,1 @@
+"""Pictures for notebooks. They take data, never a client, and return HTML."""

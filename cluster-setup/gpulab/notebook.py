@@ -1,0 +1,28 @@
+"""What a lesson may call: `from gpulab.notebook import gpu_map`. Each reads the cluster once."""
+
+from __future__ import annotations
+
+from autograders.cluster import Allocation, Node, Pod
+from autograders.cluster.gpus import allocations
+from autograders.connect import connect
+from autograders.widgets import gpu_map as picture
+
+
+class Html(str):
+    """Text that Jupyter shows as HTML."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+
+def gpu_map() -> Html:
+    """Draw every node's GPUs and who holds them, from the cluster that $KUBECONFIG names."""
+    return Html(picture.render(read_allocations()))
+
+
+def read_allocations() -> tuple[Allocation, ...]:
+    """Read nodes and Pods and count: what `kubectl describe nodes` says, without its pages."""
+    with connect(None) as api:
+        nodes = [Node(item) for item in api.json("/api/v1/nodes")["items"]]
+        pods = [Pod(item) for item in api.json("/api/v1/pods")["items"]]
+    return allocations(nodes, pods)
