@@ -134,7 +134,7 @@ def test_the_seeds_manifest_scores_exactly_zero_and_teaches_tags() -> None:
         waits(pod, "ImagePullBackOff", message)
         state["logs"] = {}
 
-    report = graded(shipped, answers={})
+    report = graded(shipped)  # even with right answers: there is no log to have them from
     assert report.score == 0.0
     assert message in report.results[0].seen
     assert report.results[0].next.startswith("tags of nvidia/cuda have three numbers")

@@ -6,7 +6,6 @@ import shutil
 
 from autograders.connect import connect
 from gpulab import jupyter, ready
-from gpulab.fleets import load_fleet
 from gpulab.lab import Record, locked, read_record
 from gpulab.paths import LabPaths
 from gpulab.providers import embedded
@@ -17,8 +16,7 @@ READY_SECONDS = 120.0  # the usual time is 4 s; a laptop with a cold disk may ta
 
 def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
     """Start or resume a lab; returns when it is ready. Repeating it changes nothing."""
-    load_fleet(fleet)
-    check_data()
+    check_data(fleet)
     with locked(paths):
         record = read_record(paths)
         if record is None:
@@ -31,7 +29,7 @@ def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
 
 
 def down(paths: LabPaths, *, delete: bool) -> bool:
-    """Stop a lab's processes and JupyterLab; with `delete`, remove its state. False: no such lab."""
+    """Stop JupyterLab and the cluster; with `delete`, remove its state. False: no such lab."""
     if not paths.root.exists():
         return False
     with locked(paths):

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Iterable, Mapping
 
 from autograders.errors import InputError
 
 LOOPBACK = "127.0.0.1"
+# Below the ports that systems lend to outgoing connections (Linux from 32768, macOS from 49152):
+# one of those could be taken for a moment just when a stopped lab wants it back.
+RANGE = range(20000, 32000)
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:
-    """A free port for each name; all are held until all are chosen, so none is chosen twice."""
-    sockets: dict[str, socket.socket] = {}
-    try:
-        for name in names:
-            sockets[name] = held = socket.socket()
-            held.bind((LOOPBACK, 0))
-        return {name: held.getsockname()[1] for name, held in sockets.items()}
-    finally:
-        for held in sockets.values():
-            held.close()
+    """Choose a free port for each name, at random so that labs made at once differ."""
+    candidates = iter(random.sample(RANGE, len(RANGE)))
+    chosen = {name: next((p for p in candidates if is_free(p)), None) for name in names}
+    if None in chosen.values():
+        raise InputError(
+            f"no loopback port from {RANGE.start} to {RANGE.stop - 1} is free",
+            "stop some of the programs that listen there",
+        )
+    return {name: port for name, port in chosen.items() if port is not None}
 
 
 def is_free(port: int) -> bool:

@@ -19,9 +19,10 @@ from gpulab import binaries, kubeconfig, pki, ports
 from gpulab.lab import Record, new_record, write_record
 from gpulab.paths import LabPaths, private_dir
 from gpulab.pki import write_private
-from gpulab.processes import ProcessFile
+from gpulab.processes import ProcessFile, is_running
 from gpulab.providers import kwokctl
 from gpulab.sim.config import Config
+from gpulab.waiting import eventually
 
 NAME = "embedded"
 COMPONENTS = (
@@ -32,6 +33,7 @@ COMPONENTS = (
     "kwok-controller",
 )
 SIMULATOR = "simulator"
+STOP_SECONDS = 20.0
 START_SECONDS = 120.0  # a cold disk on a laptop; the usual time is 3 s
 
 
@@ -70,8 +72,11 @@ def start(paths: LabPaths, record: Record) -> None:
 def stop(paths: LabPaths) -> None:
     """Stop every process of the lab; its state stays."""
     simulator(paths).stop()
-    if paths.cluster.exists() and component_pids(paths):
+    pids = component_pids(paths)
+    if pids:
         _kwokctl(paths, "stop", "cluster")
+        # kwokctl sends the signal and returns; ports are free only when the processes are gone
+        eventually(lambda: _alive(pids), STOP_SECONDS, "`gpulab down` again")
 
 
 def delete(paths: LabPaths) -> None:
@@ -95,6 +100,11 @@ def component_pids(paths: LabPaths) -> dict[str, int]:
         except (FileNotFoundError, ValueError, psutil.Error):
             continue
     return found
+
+
+def _alive(pids: Mapping[str, int]) -> str | None:
+    left = [name for name, pid in pids.items() if is_running(pid)]
+    return f"{', '.join(left)} running" if left else None
 
 
 def _owners(components: list[str]) -> set[str]:
