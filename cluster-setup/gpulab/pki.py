@@ -1,7 +1,9 @@
-"""Certificates that kwokctl does not make: the kubelet server's, its client's, the grader's.
+"""The lab's certificates: the cluster's, the kubelets', the grader's.
 
-The kubelets have a certificate authority of their own. A client certificate of the cluster's
-therefore opens no log and no exec on them; only the API server's does.
+kwokctl uses a `pki` folder that it finds; we make it, because the authority that kwokctl makes has
+serial number 0, which RFC 5280 forbids and libraries begin to refuse. The kubelets have an
+authority of their own: a client certificate of the cluster's opens no log and no exec on them,
+only the API server's does.
 """
 
 from __future__ import annotations
@@ -15,9 +17,6 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import (
-    CertificateIssuerPrivateKeyTypes,
-)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gpulab.ports import LOOPBACK
@@ -25,6 +24,18 @@ from gpulab.ports import LOOPBACK
 APISERVER_CLIENT = "kube-apiserver-kubelet-client"  # the name that kubeadm gives it, too
 GRADER = "gpulab-grader"
 LIFETIME = dt.timedelta(days=3650)
+LOCAL_NAMES: list[x509.GeneralName] = [
+    x509.DNSName("localhost"),
+    x509.IPAddress(ipaddress.ip_address(LOOPBACK)),
+]
+APISERVER_NAMES = [
+    *LOCAL_NAMES,
+    *(
+        x509.DNSName(f"kubernetes{suffix}")
+        for suffix in ("", ".default", ".default.svc", ".default.svc.cluster.local")
+    ),
+    x509.IPAddress(ipaddress.ip_address("10.0.0.1")),  # the Service `kubernetes`
+]
 
 
 @dataclass(frozen=True)
@@ -63,27 +74,34 @@ def make_kubelet_pki(folder: Path) -> KubeletPki:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pki = KubeletPki(folder)
     authority = _make_authority(pki.ca, "gpulab-kubelet-ca")
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
-    _sign(pki.server, authority, _name("gpulab-kubelets"), ExtendedKeyUsageOID.SERVER_AUTH, names)
-    _sign(pki.client, authority, _name(APISERVER_CLIENT), ExtendedKeyUsageOID.CLIENT_AUTH, [])
+    server, client = [ExtendedKeyUsageOID.SERVER_AUTH], [ExtendedKeyUsageOID.CLIENT_AUTH]
+    _sign(pki.server, authority, _name("gpulab-kubelets"), server, LOCAL_NAMES)
+    _sign(pki.client, authority, _name(APISERVER_CLIENT), client, [])
     return pki
 
 
-def make_grader_certificate(cluster_pki: Path, folder: Path) -> Pair:
-    """A client certificate for user `gpulab-grader`, signed by the cluster's CA."""
-    pair = _pair(folder, GRADER)
-    key = serialization.load_pem_private_key((cluster_pki / "ca.key").read_bytes(), None)
-    certificate = x509.load_pem_x509_certificate((cluster_pki / "ca.crt").read_bytes())
-    assert isinstance(key, rsa.RSAPrivateKey)  # kwokctl makes RSA keys
-    _sign(pair, (certificate, key), _name(GRADER), ExtendedKeyUsageOID.CLIENT_AUTH, [])
-    return pair
+def make_cluster_pki(folder: Path, grader: Path) -> None:
+    """Write ca and admin as kwokctl names them, and the grader's client certificate."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority = _make_authority(_pair(folder, "ca"), "gpulab-ca")
+    # RSA: this key also signs service account tokens, and the API server reads no other kind of it
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    admin = _name("gpulab-admin", "system:masters")
+    _sign(_pair(folder, "admin"), authority, admin, usages, APISERVER_NAMES, key)
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    _sign(_pair(grader, GRADER), authority, _name(GRADER), usages, [])
 
 
-Authority = tuple[x509.Certificate, CertificateIssuerPrivateKeyTypes]
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Authority = tuple[x509.Certificate, Key]
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def _name(common_name: str, organization: str | None = None) -> x509.Name:
+    parts = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if organization:
+        parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
+    return x509.Name(parts)
 
 
 def _make_authority(pair: Pair, common_name: str) -> Authority:
@@ -100,20 +118,21 @@ def _sign(
     pair: Pair,
     authority: Authority,
     subject: x509.Name,
-    usage: x509.ObjectIdentifier,
+    usages: list[x509.ObjectIdentifier],
     names: list[x509.GeneralName],
+    key: Key | None = None,
 ) -> None:
     issuer, issuer_key = authority
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     builder = _builder(subject, issuer.subject, key.public_key())
-    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     _write(pair, builder.sign(issuer_key, hashes.SHA256()), key)
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
@@ -127,10 +146,10 @@ def _builder(
     )
 
 
-def _write(pair: Pair, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+def _write(pair: Pair, certificate: x509.Certificate, key: Key) -> None:
     pem = key.private_bytes(
         serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
+        serialization.PrivateFormat.TraditionalOpenSSL,  # what Kubernetes' own tools write
         serialization.NoEncryption(),
     )
     write_private(pair.key, pem)

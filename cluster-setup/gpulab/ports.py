@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Iterable, Mapping
 
 from autograders.errors import InputError
@@ -38,11 +39,17 @@ def is_free(port: int) -> bool:
 
 
 def check_free(ports: Mapping[str, int], lab: str) -> None:
-    """Raise InputError for the first port of a stopped lab that another program holds."""
+    """Raise InputError for a port of a stopped lab that another program holds.
+
+    A killed process's sockets may outlive it by a moment, so a port has two seconds to become free.
+    """
     for name, port in ports.items():
-        if not is_free(port):
-            raise InputError(
-                f"port {port}, which lab {lab!r} keeps for its {name}, is in use by another "
-                "program",
-                f"stop that program, or make the lab anew: gpulab down --delete --name {lab}",
-            )
+        deadline = time.monotonic() + 2
+        while not is_free(port):
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"port {port}, which lab {lab!r} keeps for its {name}, is in use by another "
+                    "program",
+                    f"stop that program, or make the lab anew: gpulab down --delete --name {lab}",
+                )
+            time.sleep(0.05)

@@ -46,11 +46,12 @@ def create(paths: LabPaths, fleet: str, speed: float) -> Record:
     shutil.rmtree(paths.kwok, ignore_errors=True)
     private_dir(paths.kwok)
     kubelet = pki.make_kubelet_pki(paths.pki)
+    pki.make_cluster_pki(paths.cluster / "pki", paths.pki)
+    _write_kubeconfigs(paths, record)
     config = paths.root / "kwokctl.yaml"
     write_private(config, kwokctl.configuration(paths, chosen, programs, kubelet).encode())
     _start_simulator(paths, record)
     _kwokctl(paths, "create", "cluster", "--config", str(config), "--kubeconfig", os.devnull)
-    _write_kubeconfigs(paths, record)
     write_record(paths, record)
     return record
 
@@ -118,11 +119,11 @@ def _forget(paths: LabPaths, components: list[str]) -> None:
 
 
 def _write_kubeconfigs(paths: LabPaths, record: Record) -> None:
-    """Make the learner's kubeconfig and, with a certificate of its own, the grader's."""
+    """Write the learner's kubeconfig and the grader's, which has a certificate of its own."""
     cluster = paths.cluster / "pki"
     server = f"https://{ports.LOOPBACK}:{record.ports['kube-apiserver']}"
     admin = pki.Pair(cluster / "admin.crt", cluster / "admin.key")
-    grader = pki.make_grader_certificate(cluster, paths.pki)
+    grader = pki.Pair(paths.pki / f"{pki.GRADER}.crt", paths.pki / f"{pki.GRADER}.key")
     for path, user, pair in (
         (paths.kubeconfig, "admin", admin),
         (paths.grader_kubeconfig, pki.GRADER, grader),

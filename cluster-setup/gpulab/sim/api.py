@@ -15,12 +15,15 @@ import aiohttp
 import msgspec
 
 from gpulab.sim.config import Identity
+from gpulab.versions import versions
 
 log = logging.getLogger(__name__)
 Object = dict[str, Any]
 Handler = Callable[[str, Object], Awaitable[None]]  # (ADDED | MODIFIED | DELETED, object)
 
 STRATEGIC = "application/strategic-merge-patch+json"
+# its first part becomes the manager of the fields that we write, as on a real cluster
+AGENT = f"kubelet/v{versions().kubernetes.version} (gpulab simulator)"
 decode = msgspec.json.decode
 encode = msgspec.json.encode
 
@@ -41,6 +44,7 @@ class Api:
         self._server = server
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=_tls(identity), limit=64),
+            headers={"User-Agent": AGENT},
             timeout=aiohttp.ClientTimeout(total=30),
         )
 

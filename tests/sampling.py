@@ -1,0 +1,70 @@
+"""Which tests a plain `make test` runs: all but most of those marked `sample`.
+
+`sample` marks the many of a kind, such as generated mutants. Of those, one in five runs, by a hash
+of commit and test, so that a commit always has the same ones and the next commit has others. Those
+in changed files all run, and so do those that name a changed exercise. `--all` runs everything,
+and so does naming tests with -k or -m.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ONE_IN = 5
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run every test, none left to chance")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if any(config.getoption(name) for name in ("all", "keyword", "markexpr")):
+        return
+    sampled = [item for item in items if item.get_closest_marker("sample")]
+    commit = git("rev-parse", "HEAD")
+    if not sampled or not commit:
+        return
+    changes = changed()
+    left = {item for item in sampled if not runs(item.nodeid, commit[0], changes)}
+    if left:
+        config.hook.pytest_deselected(items=list(left))
+        items[:] = [item for item in items if item not in left]
+
+
+def runs(nodeid: str, commit: str, changes: set[str]) -> bool:
+    """Whether a test marked `sample` is one of those to run."""
+    file = nodeid.partition("::")[0]
+    exercises = {path.split("/")[1] for path in changes if path.startswith("exercises/")}
+    if file in changes or any(exercise in nodeid for exercise in exercises):
+        return True
+    digest = hashlib.sha256(f"{commit}\0{nodeid}".encode()).digest()
+    return int.from_bytes(digest) % ONE_IN == 0
+
+
+def changed() -> set[str]:
+    """Files that differ from where this branch left main; on main itself, from the last commit."""
+    here = git("rev-parse", "HEAD")
+    for main in ("origin/main", "main"):
+        base = git("merge-base", "HEAD", main)
+        if base and base != here:
+            break
+    else:
+        base = ["HEAD~1"]
+    untracked = git("ls-files", "--others", "--exclude-standard")
+    return {*git("diff", "--name-only", *base), *untracked}
+
+
+def git(*arguments: str) -> list[str]:
+    """Lines that git prints; none if it fails, as outside a clone."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return []
+    return [] if done.returncode else done.stdout.splitlines()
