@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,11 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from gpulab import binaries
+from gpulab.paths import ROOT
 
 Done = subprocess.CompletedProcess[str]
+Object = dict[str, Any]
 GPULAB = str(Path(sys.executable).with_name("gpulab"))
+# A shell that starts jobs in the background makes them ignore SIGINT; a terminal does not.
+INTERRUPTIBLE = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.argv[1], sys.argv[1:])",
+]
+IMAGE = "busybox:1.37"
+CUDA = "nvidia/cuda:12.4.1-base-ubuntu22.04"
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,56 @@ class Lab:
         """Run `kubectl` against this lab."""
         command = [str(binaries.ensure()["kubectl"]), "--kubeconfig", str(self.kubeconfig)]
         return run([*command, *arguments], self.env, seconds, input=given)
+
+    def begin(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+        """Start `gpulab` as a terminal does, so that SIGINT means Ctrl-C; the caller ends it."""
+        return subprocess.Popen(
+            [*INTERRUPTIBLE, GPULAB, *arguments],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+
+    def make(self, namespace: str, *objects: Object) -> None:
+        """Create objects in a namespace."""
+        given = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        done = self.kubectl("create", "-n", namespace, "-f", "-", given=given)
+        assert done.returncode == 0, done.stderr
+
+    def wait(self, namespace: str, name: str, holds: str, seconds: float = 30) -> Object:
+        """Wait until a Pod is as `holds` says, as in `phase=Running`; return the Pod."""
+        path, _, value = holds.partition("=")
+        condition = f"--for=jsonpath={{.status.{path}}}" + (f"={value}" if value else "")
+        limit = f"--timeout={seconds}s"
+        done = self.kubectl("wait", "-n", namespace, f"pod/{name}", condition, limit, seconds=99)
+        found = self.get("pod", "-n", namespace, name)
+        assert done.returncode == 0, f"{done.stderr}\n{json.dumps(found['status'], indent=1)}"
+        return found
+
+    def events(self, namespace: str, name: str) -> list[Object]:
+        """The Events about a Pod in the order in which they were first written."""
+        field = f"--field-selector=involvedObject.kind=Pod,involvedObject.name={name}"
+        items = self.get("events", "-n", namespace, field)["items"]
+        return sorted(items, key=lambda item: int(item["metadata"]["name"].rpartition(".")[2], 16))
+
+    def status(self) -> Object:
+        """`gpulab status --json`; it is ready if and only if the exit code is 0."""
+        done = self.gpulab("status", "--json")
+        found: Object = json.loads(done.stdout)
+        assert done.returncode == (0 if found["ready"] else 1), done.stderr
+        return found
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this machine that names a folder of this lab, kernels included."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "status"]):
+            words = " ".join(process.info["cmdline"] or [])
+            if str(self.root) in words and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        return found
 
     def apply(self, manifest: str, namespace: str = "default") -> None:
         done = self.kubectl("apply", "-n", namespace, "-f", "-", given=manifest)
@@ -73,6 +136,47 @@ def eventually(holds: Callable[[], Any], seconds: float = 20) -> Any:
     return value
 
 
+def pod(name: str, *command: str, image: str = IMAGE, gpus: int = 0, **spec: Any) -> Object:
+    """A Pod with one container; it does not start again and needs no time to be deleted."""
+    container: Object = {"name": "main", "image": image, "command": list(command)}
+    if gpus:
+        container["resources"] = {"limits": {"nvidia.com/gpu": gpus}}
+    usual = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {**usual, "containers": [container], **spec},
+    }
+
+
+def state(found: Object, container: int = 0) -> Object:
+    """The entry of a container in its Pod's status."""
+    entry: Object = found["status"]["containerStatuses"][container]
+    return entry
+
+
+def devices(found: Object) -> list[str]:
+    """UUIDs of all GPUs that a Pod was given, container by container."""
+    return [
+        resource["resourceID"]
+        for entry in found["status"].get("containerStatuses", [])
+        for resources in entry.get("allocatedResourcesStatus", [])
+        for resource in resources["resources"]
+    ]
+
+
+def said(done: Done) -> tuple[str, str]:
+    """Assert that bad input was refused as promised; return what is wrong and what to do."""
+    assert done.returncode == 2, f"exit code {done.returncode}: {done.stderr}"
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert lines[0].startswith("gpulab: ")
+    assert all(line.strip() for line in lines)
+    return lines[0].removeprefix("gpulab: "), lines[1]
+
+
 def environment(folder: Path, name: str) -> dict[str, str]:
     """The environment of a learner whose folders are under `folder`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("GPULAB_", "KUBE"))}
@@ -104,11 +208,34 @@ def no_lab(tmp_path: Path) -> Lab:
 
 
 @pytest.fixture
-def namespace(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+def namespace(lab: Lab) -> Iterator[str]:
     """A fresh namespace; what was in it is deleted, itself it goes in the background."""
+    yield from make_namespace(lab)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Copy what a clone of this project has, for tests that change it."""
+    folder = tmp_path / "clone"
+    for name in ("autograders", "cluster-setup", "course", "exercises"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def run_clone(folder: Path, lab: Lab, *arguments: str) -> Done:
+    """Run the `gpulab` of a clone."""
+    env = lab.env | {"PYTHONPATH": f"{folder}{os.pathsep}{folder / 'cluster-setup'}"}
+    command = "import sys; from gpulab.cli import main; sys.exit(main())"
+    return run([sys.executable, "-P", "-c", command, *arguments], env, 60)
+
+
+def make_namespace(lab: Lab) -> Iterator[str]:
     number = time.monotonic_ns() % 10**9
     name = f"t-{number}"
     assert lab.kubectl("create", "namespace", name).returncode == 0
+    # without its service account, which a controller makes, a Pod is refused
+    account = ("get", "serviceaccount", "default", "-n", name)
+    eventually(lambda: lab.kubectl(*account).returncode == 0)
     yield name
     lab.kubectl("delete", "pods", "--all", "-n", name, "--grace-period=0", "--force")
     lab.kubectl("delete", "namespace", name, "--wait=false")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpulab.fleets import load_fleet
 from gpulab.paths import DATA
-from gpulab.sim.api import Api, identity_exists
+from gpulab.sim.api import Api
 from gpulab.sim.config import Config
 from gpulab.sim.events import Recorder
 from gpulab.sim.gpus import load_driver, load_models
@@ -27,7 +27,6 @@ API_SECONDS = 120.0  # how long the API server may take to come up
 
 async def main(config: Config) -> None:
     """Run until SIGTERM."""
-    await identity_exists(config.api, API_SECONDS)
     api = Api(config.server, config.api)
     workloads = Catalogue.load(DATA / "workloads")
     world = World(

@@ -123,21 +123,6 @@ def _tls(identity: Identity) -> ssl.SSLContext:
     return context
 
 
-async def identity_exists(identity: Identity, seconds: float) -> None:
-    """Wait until the files of `identity` can be read: a provider may still be making them."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        try:
-            _tls(identity)
-            return
-        except (OSError, ssl.SSLError) as error:
-            if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(
-                    f"{identity.crt} was not there in {seconds} s: {error}"
-                ) from None
-        await asyncio.sleep(0.05)
-
-
 def _error(status: int, raw: bytes) -> ApiError:
     try:
         answer = decode(raw)

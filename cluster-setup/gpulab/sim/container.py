@@ -11,7 +11,16 @@ from typing import Any
 
 from gpulab.sim import messages
 from gpulab.sim.messages import Event
-from gpulab.sim.program import CannotStart, Exit, Program, Run, Sleep, Surroundings
+from gpulab.sim.program import (
+    Await,
+    CannotStart,
+    Exit,
+    Program,
+    Provide,
+    Run,
+    Sleep,
+    Surroundings,
+)
 from gpulab.sim.runtime import NodeState, World
 from gpulab.sim.status import Container, exit_reason, parse, running, terminated, waiting
 
@@ -36,7 +45,7 @@ class Lifecycle:
     ) -> None:
         self.container = container
         self.pod = pod
-        self._node, self._world = node, world
+        self.node, self._world = node, world
         self._say, self._write, self._ip = say, write, ip
         self._failures = container.restarts
         self._changed = asyncio.Event()
@@ -64,7 +73,7 @@ class Lifecycle:
         return Surroundings(
             self.pod,
             self.container.spec,
-            self._node.node.name,
+            self.node.node.name,
             self._ip(),
             self._world.driver,
             self.container.gpus,
@@ -89,6 +98,10 @@ class Lifecycle:
             self._terminate(137)
         else:
             self._terminate(143)
+
+    def vanish(self) -> None:
+        """The Pod is gone: what the container provided goes with it."""
+        self.node.facts.withdraw(self._key)
 
     # -- steps
 
@@ -141,8 +154,8 @@ class Lifecycle:
         """Pull if the policy says so; the cause if that failed."""
         image, container = self.container.spec["image"], self.container
         pull = self._world.images.pull(image)
-        async with self._node.pulling[image]:
-            present = image in self._node.images
+        async with self.node.pulling[image]:
+            present = image in self.node.images
             if present and container.spec.get("imagePullPolicy") != "Always":
                 await self._say(container, messages.already_present(image))
                 return None
@@ -153,7 +166,7 @@ class Lifecycle:
                 return pull.failure
             seconds = 0.3 if present else pull.seconds
             await self._world.pass_time(seconds)
-            self._node.images.add(image)
+            self.node.images.add(image)
         await self._say(container, messages.pulled(image, seconds, seconds, pull.size))
         if not pull.verified:
             await self._tell_once("ImageNotVerified", _not_verified(image))
@@ -204,14 +217,21 @@ class Lifecycle:
         program = self.program()
         assert isinstance(program, Program)
         run = Run(program.script, parse(self.container.state["running"]["startedAt"]))
+        facts = self.node.facts
         for event in run:
             if isinstance(event, Sleep):
                 due = (run.clock.now - _now(exact=True)).total_seconds() + event.seconds
                 await asyncio.sleep(max(due, 0.001))  # also a loop without pause lets others run
+            elif isinstance(event, Provide):
+                facts.provide(event.fact, self._key, run.clock.now)
+            elif isinstance(event, Await):
+                await facts.wait(event.fact, event.present)
+                run.waited(facts.since(event.fact, event.present) or _now(exact=True))
         return run.code or 0
 
     def _terminate(self, code: int) -> None:
         container = self.container
+        self.node.facts.withdraw(self._key)
         since = parse(container.state["running"]["startedAt"])
         until = max(_now(), since)
         container.state = terminated(code, exit_reason(code), since, until, container.container_id)
@@ -235,6 +255,10 @@ class Lifecycle:
         if reason not in self._told:
             self._told.add(reason)
             await self._say(self.container, Event(reason, message))
+
+    @property
+    def _key(self) -> str:
+        return f"{self.pod['metadata']['uid']}/{self.container.name}"
 
     def _under_job(self) -> bool:
         owners = self.pod["metadata"].get("ownerReferences") or []

@@ -96,6 +96,8 @@ class PodWorker:
         for task in (self._task, self._ending):
             if task is not None:
                 task.cancel()
+        for lifecycle in self.lifecycles:
+            lifecycle.vanish()
         self._free()
 
     # -- the life

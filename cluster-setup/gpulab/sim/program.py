@@ -1,8 +1,8 @@
 """What a container's process does, as steps in time.
 
-A script is a pure generator of steps over a clock that only its own sleeps move. So the same
-script gives a container's exit, its log at any moment, and its log again after the simulator was
-restarted; nothing of it has to be stored.
+A script is a pure generator of steps over a clock that only its sleeps and its waiting for facts
+move. So the same script gives a container's exit, its log at any moment, and its log again after
+the simulator was restarted; nothing of it has to be stored.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import Driver, Gpu
 
 Stream = Literal["stdout", "stderr"]
@@ -39,7 +40,22 @@ class Exit:
     code: int
 
 
-Step = Print | Sleep | Exit
+@dataclass(frozen=True)
+class Await:
+    """The process waits until a fact of its node holds, or no longer holds."""
+
+    fact: str
+    present: bool = True
+
+
+@dataclass(frozen=True)
+class Provide:
+    """From here on, until the container ends, a fact holds on its node."""
+
+    fact: str
+
+
+Step = Print | Sleep | Exit | Await | Provide
 
 
 @dataclass
@@ -135,8 +151,8 @@ class Run:
     def __post_init__(self) -> None:
         self.clock = Clock(self.started)
 
-    def __iter__(self) -> Iterator[Line | Sleep]:
-        """Yield output, and sleeps as they begin; the clock is moved after each sleep."""
+    def __iter__(self) -> Iterator[Line | Sleep | Await | Provide]:
+        """Yield what happens; whoever iterates waits, and calls `waited` after an Await."""
         for step in self.script(self.clock):
             if isinstance(step, Exit):
                 self.code = step.code
@@ -145,21 +161,28 @@ class Run:
                 yield Line(self.clock.now, step.text, step.stream)
                 continue
             yield step
-            self.clock.now = _later(self.clock.now, step.seconds)
+            if isinstance(step, Sleep):
+                self.clock.now = later(self.clock.now, step.seconds)
         self.code = 0
+
+    def waited(self, until: dt.datetime) -> None:
+        """An awaited fact has held since `until`; the clock never goes back."""
+        self.clock.now = max(self.clock.now, until)
 
 
 FOREVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
-def _later(moment: dt.datetime, seconds: float) -> dt.datetime:
+def later(moment: dt.datetime, seconds: float) -> dt.datetime:
     try:
         return moment + dt.timedelta(seconds=seconds)
     except OverflowError:
         return FOREVER
 
 
-def output(script: Script, started: dt.datetime, until: dt.datetime) -> Iterator[Line]:
+def output(
+    script: Script, started: dt.datetime, until: dt.datetime, facts: Facts
+) -> Iterator[Line]:
     """What a process that started then has written up to `until`."""
     run = Run(script, started)
     for event in run:
@@ -167,5 +190,10 @@ def output(script: Script, started: dt.datetime, until: dt.datetime) -> Iterator
             return
         if isinstance(event, Line):
             yield event
-        elif _later(run.clock.now, event.seconds) > until:
+        elif isinstance(event, Sleep) and later(run.clock.now, event.seconds) > until:
             return
+        elif isinstance(event, Await):
+            since = facts.since(event.fact, event.present)
+            if since is None or since > until:
+                return
+            run.waited(since)

@@ -10,13 +10,14 @@ from gpulab.sim.addresses import AddressPool
 from gpulab.sim.api import Api
 from gpulab.sim.devices import DevicePool
 from gpulab.sim.events import Recorder
+from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import Driver
 from gpulab.sim.images import Images
 from gpulab.sim.nodes import Node
 from gpulab.sim.workloads import Catalogue
 
 
-@dataclass(frozen=True)
+@dataclass
 class World:
     """The API server and the behaviour that comes from data files."""
 
@@ -25,7 +26,7 @@ class World:
     images: Images
     workloads: Catalogue
     driver: Driver
-    speed: float  # divides pull, back-off and grace times
+    speed: float  # divides pull, back-off and grace times; may change while we run
 
     async def pass_time(self, seconds: float) -> None:
         """Wait so many simulated seconds."""
@@ -40,6 +41,7 @@ class NodeState:
     devices: DevicePool = field(init=False)
     addresses: AddressPool = field(init=False)
     images: set[str] = field(default_factory=set)
+    facts: Facts = field(default_factory=Facts)
     # as kubelet's serializeImagePulls: a second Pod finds the image that the first one pulled
     pulling: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 

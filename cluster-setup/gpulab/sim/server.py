@@ -147,7 +147,7 @@ async def _lines(lifecycle: Lifecycle, state: dict[str, Any], follow: bool) -> A
         current = lifecycle.container.state.get("running", {})
         live = current.get("startedAt") == state["startedAt"] and "finishedAt" not in state
         until = parse(state["finishedAt"]) if "finishedAt" in state else _now()
-        written = list(output(program.script, started, until))
+        written = list(output(program.script, started, until, lifecycle.node.facts))
         for line in written[sent:]:
             yield line
         sent = len(written)
@@ -225,7 +225,7 @@ class _ExecSession:
             for event in run:
                 if isinstance(event, Line):
                     await self._send(STDERR if event.stream == "stderr" else STDOUT, event.text)
-                elif await self._sleep(event, gone):
+                elif isinstance(event, Sleep) and await self._sleep(event, gone):
                     return
         finally:
             gone.cancel()

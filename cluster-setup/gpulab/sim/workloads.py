@@ -8,6 +8,7 @@ import re
 import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -15,11 +16,13 @@ from autograders.errors import InputError
 from gpulab.sim import programs
 from gpulab.sim.images import repository
 from gpulab.sim.program import (
+    Await,
     CannotStart,
     Clock,
     Exit,
     Print,
     Program,
+    Provide,
     Script,
     Sleep,
     Step,
@@ -39,11 +42,14 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One step; exactly one key. `print` may hold $cuda_available and $gpu_count."""
+    """One step; exactly one key. `print` may hold $cuda_available, $gpu_count and $node."""
 
-    sleep: float | None = None
+    sleep: float | Literal["infinity"] | None = None
     print: str | None = None
     exit: int | None = None
+    wait: str | None = None  # until this fact holds on the node
+    until_lost: str | None = None  # until this fact no longer holds
+    provide: str | None = None  # this fact, from now on
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,10 +140,16 @@ def _script(workload: Workload, argv: Sequence[str], here: Surroundings) -> Scri
 
 def _step(action: Action, here: Surroundings) -> Step:
     if action.sleep is not None:
-        return Sleep(action.sleep)
+        return Sleep(float(action.sleep))
     if action.exit is not None:
         return Exit(action.exit)
-    values = {"cuda_available": bool(here.gpus), "gpu_count": len(here.gpus)}
+    if action.wait is not None:
+        return Await(action.wait)
+    if action.until_lost is not None:
+        return Await(action.until_lost, present=False)
+    if action.provide is not None:
+        return Provide(action.provide)
+    values = {"cuda_available": bool(here.gpus), "gpu_count": len(here.gpus), "node": here.node}
     return Print(string.Template(action.print or "").safe_substitute(values) + "\n")
 
 
@@ -155,6 +167,10 @@ def _check(file: WorkloadFile) -> None:
     """What types cannot say; raises ValueError or re.error."""
     for index, workload in enumerate(file.workloads):
         where = f"workloads[{index}]"
+        for number, action in enumerate(workload.steps):
+            given = [key for key in action.__struct_fields__ if getattr(action, key) is not None]
+            if len(given) != 1:
+                raise ValueError(f"{where}.steps[{number}]: needs exactly one key, has {given}")
         if (workload.program is None) == (not workload.steps):
             raise ValueError(f"{where}: needs either `program` or `steps`")
         if workload.program is not None and workload.program not in programs.PROGRAMS:

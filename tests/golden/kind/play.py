@@ -81,7 +81,7 @@ async def stage(kubeconfig: Path) -> Any:
 
 async def play(stage: Stage, name: str, sample: Path | None = None) -> Object:
     """Play one scenario in a namespace of its own; the run, with `stuck` if a step took too long."""
-    scenario = load(name)
+    scenario = load(name, stage.node)
     async with _namespace(stage) as (namespace, story):
         for item in load_spec(name, stage.node):
             await stage.cluster.create(item, namespace)

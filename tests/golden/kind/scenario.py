@@ -48,17 +48,19 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: tuple[Step, ...]
     seconds: float = 60  # the deadline for all steps
     sample: str = ""  # write the Pod's status to status/SAMPLE.yaml at the end of the steps
-    needs_worker: bool = False  # takes a node of its own out of service: not in a shared lab
 
 
-def load(name: str) -> Scenario:
-    return msgspec.yaml.decode((HERE / name / "steps.yaml").read_bytes(), type=Scenario)
+def load(name: str, node: str = "$NODE") -> Scenario:
+    return msgspec.yaml.decode(_read(name, "steps.yaml", node), type=Scenario)
 
 
 def load_spec(name: str, node: str) -> list[Object]:
-    """The objects of `spec.yaml`; $NODE in it is a node of the cluster at hand."""
-    text = (HERE / name / "spec.yaml").read_text(encoding="utf-8")
-    return [item for item in yaml.safe_load_all(text.replace("$NODE", node)) if item]
+    return [item for item in yaml.safe_load_all(_read(name, "spec.yaml", node)) if item]
+
+
+def _read(name: str, file: str, node: str) -> str:
+    """A file of a scenario; $NODE in it is a node of the cluster at hand."""
+    return (HERE / name / file).read_text(encoding="utf-8").replace("$NODE", node)
 
 
 def names() -> list[str]:

@@ -1,0 +1,52 @@
+"""Record the goldens on a real cluster: `observed.json` of every scenario, and status samples.
+
+    python -m tests.golden.kind.record KUBECONFIG [--only PART] [--runs 3] [--at-once 6]
+
+ORIGIN.md says how the cluster is made ready.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from tests.golden.kind.compare import merge
+from tests.golden.kind.play import Object, Stage, play, stage
+from tests.golden.kind.scenario import HERE, names
+
+
+async def record(name: str, on: Stage, runs: int, gate: asyncio.Semaphore) -> str:
+    """Play one scenario several times and write its golden; what went wrong, if anything."""
+    made: list[Object] = []
+    for _ in range(runs):
+        async with gate:
+            made.append(await play(on, name, HERE / "status"))
+        if "stuck" in made[-1]:
+            return f"{name}: never came: {made[-1]['stuck']}\n{json.dumps(made[-1], indent=1)}"
+    text = json.dumps(merge(made), indent=1, ensure_ascii=False)
+    (HERE / name / "observed.json").write_text(text + "\n", encoding="utf-8")
+    return ""
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    chosen = [name for name in names() if arguments.only in name]
+    gate = asyncio.Semaphore(arguments.at_once)
+    async with stage(arguments.kubeconfig) as on:
+        failures = await asyncio.gather(
+            *(record(name, on, arguments.runs, gate) for name in chosen)
+        )
+    problems = [failure for failure in failures if failure]
+    sys.stderr.write("\n".join([*problems, f"{len(chosen) - len(problems)} recorded\n"]))
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("kubeconfig", type=Path)
+    parser.add_argument("--only", default="", help="scenarios whose name contains this")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--at-once", type=int, default=6, help="more disturb each other")
+    sys.exit(asyncio.run(main(parser.parse_args())))
