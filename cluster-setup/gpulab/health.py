@@ -16,7 +16,7 @@ from autograders.errors import InputError
 from gpulab import jupyter, ready
 from gpulab.lab import Record
 from gpulab.paths import LabPaths
-from gpulab.pki import KubeletPki, Pair
+from gpulab.pki import EtcdPki, KubeletPki, Pair
 from gpulab.ports import LOOPBACK
 from gpulab.providers import embedded
 
@@ -83,9 +83,9 @@ def status(paths: LabPaths, record: Record) -> Status:
 def _probes(paths: LabPaths) -> list[Probe]:
     cluster = paths.cluster / "pki"
     admin, ca = Pair(cluster / "admin.crt", cluster / "admin.key"), cluster / "ca.crt"
-    kubelet = KubeletPki(paths.pki)
+    kubelet, etcd = KubeletPki(paths.pki), EtcdPki(paths.pki)
     return [
-        Probe("etcd", "/health", admin, ca),
+        Probe("etcd", "/health", etcd.client, etcd.ca.crt),
         Probe("kube-apiserver", "/readyz", admin, ca),
         Probe("kube-controller-manager", "/healthz"),
         Probe("kube-scheduler", "/healthz"),

@@ -90,7 +90,7 @@ def environment(paths: LabPaths, kubectl: Path) -> dict[str, str]:
     if not link.exists():
         link.unlink(missing_ok=True)
         link.symlink_to(kubectl)
-    path = os.pathsep.join([str(Path(sys.executable).parent), str(tools), os.environ["PATH"]])
+    path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
     return os.environ | {
         "PATH": path,
         "KUBECONFIG": str(paths.kubeconfig),
@@ -133,6 +133,8 @@ def _settings(port: int, token: str, folder: Path) -> dict[str, dict[str, object
         },
         "IdentityProvider": {"token": token},
         "MappingKernelManager": {"default_kernel_name": "gpulab"},
+        # files of this user instead of TCP ports, on which any local user could read outputs
+        "KernelManager": {"transport": "ipc"},
         "LabApp": {
             "app_settings_dir": str(folder),  # where it looks for overrides.json
             "news_url": None,

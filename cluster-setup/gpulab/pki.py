@@ -1,9 +1,9 @@
 """The lab's certificates: the cluster's, the kubelets', the grader's.
 
 kwokctl uses a `pki` folder that it finds; we make it, because the authority that kwokctl makes has
-serial number 0, which RFC 5280 forbids and libraries begin to refuse. The kubelets have an
-authority of their own: a client certificate of the cluster's opens no log and no exec on them,
-only the API server's does.
+serial number 0, which RFC 5280 forbids and libraries begin to refuse. etcd and the kubelets have
+authorities of their own: a client certificate of the cluster's opens neither, only the API
+server's does.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from gpulab.ports import LOOPBACK
 
 APISERVER_CLIENT = "kube-apiserver-kubelet-client"  # the name that kubeadm gives it, too
+ETCD_CLIENT = "kube-apiserver-etcd-client"
 GRADER = "gpulab-grader"
 LIFETIME = dt.timedelta(days=3650)
 LOCAL_NAMES: list[x509.GeneralName] = [
@@ -65,6 +66,26 @@ class KubeletPki:
         return _pair(self.folder, APISERVER_CLIENT)
 
 
+@dataclass(frozen=True)
+class EtcdPki:
+    """What etcd and the API server need; no other certificate opens etcd."""
+
+    folder: Path
+
+    @property
+    def ca(self) -> Pair:
+        return _pair(self.folder, "etcd-ca")
+
+    @property
+    def server(self) -> Pair:
+        """Of etcd, for its clients and its peers."""
+        return _pair(self.folder, "etcd")
+
+    @property
+    def client(self) -> Pair:
+        return _pair(self.folder, ETCD_CLIENT)
+
+
 def _pair(folder: Path, name: str) -> Pair:
     return Pair(folder / f"{name}.crt", folder / f"{name}.key")
 
@@ -77,6 +98,18 @@ def make_kubelet_pki(folder: Path) -> KubeletPki:
     server, client = [ExtendedKeyUsageOID.SERVER_AUTH], [ExtendedKeyUsageOID.CLIENT_AUTH]
     _sign(pki.server, authority, _name("gpulab-kubelets"), server, LOCAL_NAMES)
     _sign(pki.client, authority, _name(APISERVER_CLIENT), client, [])
+    return pki
+
+
+def make_etcd_pki(folder: Path) -> EtcdPki:
+    """Write etcd's CA, its own certificate and the API server's client one."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pki = EtcdPki(folder)
+    authority = _make_authority(pki.ca, "gpulab-etcd-ca")
+    client = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    both = [ExtendedKeyUsageOID.SERVER_AUTH, *client]
+    _sign(pki.server, authority, _name("gpulab-etcd"), both, LOCAL_NAMES)
+    _sign(pki.client, authority, _name(ETCD_CLIENT), client, [])
     return pki
 
 

@@ -36,6 +36,7 @@ class ProcessFile:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as out:
+            log.chmod(0o600)
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -30,12 +30,12 @@ def lab(name: str, fleet: str, *, browser: bool, detach: bool, port: int | None)
 
 
 def _say_where(name: str, url: str, detach: bool) -> None:
-    option = "" if name == "lab" else f" --name {name}"
+    stop = "`make down`" if name == "lab" else f"`gpulab down --name {name}`"
     err.print(f"Your notebooks and answers are in {work()}.", highlight=False)
     if detach:
-        err.print(f"`gpulab down{option}` or `make down` stops JupyterLab and the cluster.")
+        err.print(f"{stop} stops JupyterLab and the cluster.")
     else:
-        err.print("Ctrl-C stops JupyterLab; the cluster stays until `make down`.")
+        err.print(f"Ctrl-C stops JupyterLab; the cluster stays until {stop}.")
     err.print(f"JupyterLab: {url}", highlight=False)
 
 

@@ -49,7 +49,8 @@ def create(paths: LabPaths, fleet: str, speed: float) -> Record:
     pki.make_cluster_pki(paths.cluster / "pki", paths.pki)
     _write_kubeconfigs(paths, record)
     config = paths.root / "kwokctl.yaml"
-    write_private(config, kwokctl.configuration(paths, chosen, programs, kubelet).encode())
+    etcd = pki.make_etcd_pki(paths.pki)
+    write_private(config, kwokctl.configuration(chosen, programs, kubelet, etcd).encode())
     _start_simulator(paths, record)
     _kwokctl(paths, "create", "cluster", "--config", str(config), "--kubeconfig", os.devnull)
     write_record(paths, record)

@@ -8,8 +8,7 @@ from typing import Any
 
 import yaml
 
-from gpulab.paths import LabPaths
-from gpulab.pki import KubeletPki
+from gpulab.pki import EtcdPki, KubeletPki
 from gpulab.ports import LOOPBACK
 
 STAGES = Path(__file__).with_name("kwok.yaml")
@@ -35,14 +34,12 @@ BINARIES = {
 
 
 def configuration(
-    paths: LabPaths, ports: Mapping[str, int], binaries: Mapping[str, Path], pki: KubeletPki
+    ports: Mapping[str, int], binaries: Mapping[str, Path], kubelet: KubeletPki, etcd: EtcdPki
 ) -> str:
     """The file for `kwokctl create cluster --config`: two YAML documents and the stages."""
     options = {
         "runtime": "binary",
         "bindAddress": LOOPBACK,
-        # Leases off: after a restart kwok would wait for its predecessor's to end
-        "nodeLeaseDurationSeconds": 0,
         **{option: ports[name] for name, option in PORTS.items()},
         **{option: str(binaries[name]) for name, option in BINARIES.items()},
     }
@@ -52,51 +49,63 @@ def configuration(
         "options": options,
         "componentsPatches": [
             {"name": name, "extraArgs": arguments}
-            for name, arguments in _patches(paths, ports, pki).items()
+            for name, arguments in _patches(ports, kubelet, etcd).items()
         ],
     }
     return f"{yaml.safe_dump(document, sort_keys=False)}---\n{STAGES.read_text()}"
 
 
 def _patches(
-    paths: LabPaths, ports: Mapping[str, int], pki: KubeletPki
+    ports: Mapping[str, int], kubelet: KubeletPki, etcd: EtcdPki
 ) -> dict[str, list[dict[str, Any]]]:
-    cluster = paths.cluster / "pki"
-    ca, crt, key = (str(cluster / name) for name in ("ca.crt", "admin.crt", "admin.key"))
-    etcd, peer = (f"https://{LOOPBACK}:{ports[name]}" for name in ("etcd", "etcd-peer"))
+    client, peer = (f"https://{LOOPBACK}:{ports[name]}" for name in ("etcd", "etcd-peer"))
     # leader election off: one instance each, and a restarted one would wait 17 s for its lease
     alone = _add({"leader-elect": "false"})
     return {
         "etcd": [
             *_replace(
                 {
-                    "listen-client-urls": etcd,
-                    "advertise-client-urls": etcd,
+                    "listen-client-urls": client,
+                    "advertise-client-urls": client,
                     "listen-peer-urls": peer,
                     "initial-advertise-peer-urls": peer,
                     "initial-cluster": f"node0={peer}",
                 }
             ),
-            *_add({"client-cert-auth": "true", "trusted-ca-file": ca}),
-            *_add({"cert-file": crt, "key-file": key}),
-            *_add({"peer-client-cert-auth": "true", "peer-trusted-ca-file": ca}),
-            *_add({"peer-cert-file": crt, "peer-key-file": key}),
+            *_add(_etcd_tls("", etcd) | _etcd_tls("peer-", etcd)),
         ],
         "kube-apiserver": [
-            *_replace({"etcd-servers": etcd}),
-            *_add({"etcd-cafile": ca, "etcd-certfile": crt, "etcd-keyfile": key}),
+            *_replace({"etcd-servers": client}),
             *_add(
                 {
-                    "kubelet-certificate-authority": str(pki.ca.crt),
-                    "kubelet-client-certificate": str(pki.client.crt),
-                    "kubelet-client-key": str(pki.client.key),
+                    "etcd-cafile": str(etcd.ca.crt),
+                    "etcd-certfile": str(etcd.client.crt),
+                    "etcd-keyfile": str(etcd.client.key),
+                    "kubelet-certificate-authority": str(kubelet.ca.crt),
+                    "kubelet-client-certificate": str(kubelet.client.crt),
+                    "kubelet-client-key": str(kubelet.client.key),
                 }
             ),
         ],
         "kube-controller-manager": alone,
         "kube-scheduler": alone,
-        # the port that kwok would write into node status; the kubelet server's stands there
-        "kwok-controller": _replace({"node-port": "0"}),
+        "kwok-controller": _replace(
+            {
+                # the port that kwok would write into node status; the kubelet server's stands there
+                "node-port": "0",
+                # Leases off: after a restart kwok would wait for its predecessor's to end
+                "node-lease-duration-seconds": "0",
+            }
+        ),
+    }
+
+
+def _etcd_tls(prefix: str, etcd: EtcdPki) -> dict[str, str]:
+    return {
+        f"{prefix}client-cert-auth": "true",
+        f"{prefix}trusted-ca-file": str(etcd.ca.crt),
+        f"{prefix}cert-file": str(etcd.server.crt),
+        f"{prefix}key-file": str(etcd.server.key),
     }
 
 

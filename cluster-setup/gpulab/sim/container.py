@@ -1,4 +1,4 @@
-"""One container's life on a node: pull, start, exit, back-off, restart."""
+"""One container's life on a node: pull, start, probes, exit, back-off, restart."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gpulab.sim import messages
+from gpulab.sim import hooks, messages, probes, pulling, references
 from gpulab.sim.messages import Event
 from gpulab.sim.program import (
     Await,
     CannotStart,
     Exit,
+    Memory,
     Program,
     Provide,
     Run,
@@ -25,8 +26,10 @@ from gpulab.sim.runtime import NodeState, World
 from gpulab.sim.status import Container, exit_reason, parse, running, terminated, waiting
 
 JOB_SECONDS = 5.0  # how long an unmodelled process under a Job takes to finish
+KILLED, TERMINATED = 137, 143  # 128 + SIGKILL, 128 + SIGTERM
 Say = Callable[[Container, Event], Awaitable[None]]
 Write = Callable[[], Awaitable[None]]
+Pod = dict[str, Any]
 
 
 class Lifecycle:
@@ -35,7 +38,7 @@ class Lifecycle:
     def __init__(
         self,
         container: Container,
-        pod: dict[str, Any],
+        pod: Pod,
         node: NodeState,
         world: World,
         *,
@@ -43,26 +46,28 @@ class Lifecycle:
         write: Write,
         ip: Callable[[], str],
     ) -> None:
-        self.container = container
-        self.pod = pod
-        self.node, self._world = node, world
+        self.container, self.pod, self.node, self.world = container, pod, node, world
+        self.up = asyncio.Event()  # set while a sidecar counts as started
         self._say, self._write, self._ip = say, write, ip
         self._failures = container.restarts
         self._changed = asyncio.Event()
         self._told: set[str] = set()
 
+    # -- what the Pod, its probes and the kubelet server use
+
     async def run(self) -> None:
         """Return when the container has ended for good."""
         if self.container.running:
-            await self._finish()
+            await self._follow()
         while not self._ended():
             if self.container.exit_code is not None:
                 await self._back_off()
-            await self._fetch_image()
+            await pulling.fetch(self, self.world, self._not_verified)
+            await self._have_references()
             if await self._start():
-                await self._finish()
+                await self._follow()
 
-    def redefine(self, pod: dict[str, Any], spec: dict[str, Any]) -> None:
+    def redefine(self, pod: Pod, spec: dict[str, Any]) -> None:
         """Take a changed spec: a new image is what can change in a living Pod."""
         self.pod = pod
         if spec["image"] != self.container.spec["image"]:
@@ -75,33 +80,71 @@ class Lifecycle:
             self.container.spec,
             self.node.node.name,
             self._ip(),
-            self._world.driver,
+            self.world.driver,
             self.container.gpus,
         )
 
+    @property
+    def address(self) -> str:
+        return self._ip()
+
     def program(self) -> Program | CannotStart:
+        """The container's main process."""
         spec = self.container.spec
-        argv = [*(spec.get("command") or []), *(spec.get("args") or [])]
-        found = self._world.workloads.find(argv, self.surroundings())
+        found = self.find([*(spec.get("command") or []), *(spec.get("args") or [])])
         if isinstance(found, Program) and not found.modelled and self._under_job():
             return Program(lambda clock: iter([Sleep(JOB_SECONDS), Exit(0)]), modelled=False)
         return found
 
-    async def kill(self, grace: float) -> None:
-        """Send SIGTERM, and SIGKILL after `grace` seconds if the process ignores it."""
+    def find(self, argv: list[str]) -> Program | CannotStart:
+        """What `argv` is inside this container."""
+        return self.world.workloads.find(argv, self.surroundings())
+
+    async def kill(self, grace: float, why: Event | None = None) -> None:
+        """Run preStop, send SIGTERM, and SIGKILL after `grace` seconds if that is ignored."""
         if not self.container.running:
             return
-        await self._say(self.container, messages.killing(self.container.name))
+        await self.say(why or messages.killing(self.container.name))
+        began = asyncio.get_running_loop().time()
+        await hooks.pre_stop(self, grace)
+        spent = (asyncio.get_running_loop().time() - began) * self.world.speed
         program = self.program()
         if isinstance(program, Program) and program.ignores_term:
-            await self._world.pass_time(grace)
-            self._terminate(137)
+            await self.world.pass_time(max(grace - spent, 0))
+            self.terminate(KILLED)
         else:
-            self._terminate(143)
+            self.terminate(program.term_code if isinstance(program, Program) else TERMINATED)
 
     def vanish(self) -> None:
         """The Pod is gone: what the container provided goes with it."""
         self.node.facts.withdraw(self._key)
+
+    async def say(self, event: Event) -> None:
+        await self._say(self.container, event)
+
+    async def write(self) -> None:
+        if self.container.started:
+            self.up.set()
+        await self._write()
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait, at most until the spec changes; True if it did."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds / self.world.speed)
+        except TimeoutError:
+            return False
+        self._changed.clear()
+        return True
+
+    def terminate(self, code: int, reason: str = "") -> None:
+        """Note that the process has ended now."""
+        container = self.container
+        self.node.facts.withdraw(self._key)
+        since = parse(container.state["running"]["startedAt"])
+        until = max(_now(), since)
+        reason = reason or exit_reason(code)
+        container.state = terminated(code, reason, since, until, container.container_id)
+        container.started = container.ready = False
 
     # -- steps
 
@@ -110,7 +153,7 @@ class Lifecycle:
         if code is None:
             return False
         policy = self.pod["spec"]["restartPolicy"]
-        if policy == "Always" and not self.container.init:
+        if self.container.sidecar or (policy == "Always" and not self.container.init):
             return False
         return code == 0 or policy == "Never"
 
@@ -120,7 +163,7 @@ class Lifecycle:
         container.last = container.state
         ended = container.state["terminated"]
         ran = (parse(ended["finishedAt"]) - parse(ended["startedAt"])).total_seconds()
-        if ran > messages.CRASH_LOOP_BACKOFF.reset_s:
+        if messages.CRASH_LOOP_BACKOFF.reset_s < ran < 10**9:  # not one that never started
             self._failures = 1
         if self._failures == 1:
             return
@@ -129,48 +172,23 @@ class Lifecycle:
         who = (container.name, meta["name"], meta["namespace"], meta["uid"])
         text = messages.crash_back_off_waiting(delay, *who)
         container.state = waiting(messages.CRASH_LOOP_BACK_OFF, text)
-        await self._write()
-        await self._say(container, messages.crash_back_off(*who))
-        await self._pause(delay)
+        await self.write()
+        await self.say(messages.crash_back_off(*who))
+        await self.pause(delay)
 
-    async def _fetch_image(self) -> None:
-        """Have the image on the node; try again with a growing back-off until it is."""
-        failures = 0
-        while (cause := await self._pull()) is not None:
-            failures += 1
-            image, container = self.container.spec["image"], self.container
-            container.state = waiting(messages.ERR_IMAGE_PULL, cause)
-            await self._write()
-            await self._world.pass_time(min(1.0, failures))
-            text = messages.pull_back_off_waiting(image, cause)
-            container.state = waiting(messages.IMAGE_PULL_BACK_OFF, text)
-            await self._write()
-            await self._say(container, messages.pull_back_off(image))
-            await self._say(container, messages.container_error(messages.IMAGE_PULL_BACK_OFF))
-            if await self._pause(messages.IMAGE_PULL_BACKOFF.delay(failures)):
-                failures = 0
-
-    async def _pull(self) -> str | None:
-        """Pull if the policy says so; the cause if that failed."""
-        image, container = self.container.spec["image"], self.container
-        pull = self._world.images.pull(image)
-        async with self.node.pulling[image]:
-            present = image in self.node.images
-            if present and container.spec.get("imagePullPolicy") != "Always":
-                await self._say(container, messages.already_present(image))
-                return None
-            await self._say(container, messages.pulling(image))
-            if pull.failure is not None:
-                await self._say(container, messages.pull_failed(image, pull.failure))
-                await self._say(container, messages.container_error(messages.ERR_IMAGE_PULL))
-                return pull.failure
-            seconds = 0.3 if present else pull.seconds
-            await self._world.pass_time(seconds)
-            self.node.images.add(image)
-        await self._say(container, messages.pulled(image, seconds, seconds, pull.size))
-        if not pull.verified:
-            await self._tell_once("ImageNotVerified", _not_verified(image))
-        return None
+    async def _have_references(self) -> None:
+        """Wait for the ConfigMaps and Secrets that the environment names."""
+        namespace = self.pod["metadata"]["namespace"]
+        while True:
+            problem = await references.environment_problem(
+                self.world.api, namespace, self.container.spec
+            )
+            if problem is None:
+                return
+            self.container.state = waiting(messages.CREATE_CONTAINER_CONFIG_ERROR, problem)
+            await self.write()
+            await self.say(messages.container_error(problem))
+            await self.pause(messages.SYNC_SECONDS)
 
     async def _start(self) -> bool:
         """Start the process; False if the runtime cannot."""
@@ -179,41 +197,60 @@ class Lifecycle:
             container.restarts += 1
         container.container_id = f"containerd://{uuid.uuid4().hex}{uuid.uuid4().hex}"
         container.image_id = _image_id(container.spec["image"])
-        await self._say(container, messages.created())
+        await self.say(messages.created())
         if isinstance(program, CannotStart):
             text = messages.start_failed(program.executable)
-            await self._say(container, messages.container_error(text))
+            await self.say(messages.container_error(text))
             self._fail_start(text)
-            await self._write()
+            await self.write()
             return False
         container.state = running(_now())
-        await self._write()
-        await self._say(container, messages.started())
+        container.started = "startupProbe" not in container.spec
+        container.ready = container.started and "readinessProbe" not in container.spec
+        await self.say(messages.started())
+        if failed := await hooks.post_start(self):
+            self.terminate(KILLED)
+            await self.say(failed)
+            await self.write()
+            return False
+        await self.write()
         if not program.modelled:
             await self._tell_once("NotSimulated", _not_simulated(container, self._under_job()))
         return True
 
-    async def _finish(self) -> None:
-        """Wait for the process to exit, or for a new image, which replaces it."""
-        exit_task = asyncio.ensure_future(self._exit())
+    async def _follow(self) -> None:
+        """Wait until the process exits, a probe gives it up, or a new image replaces it."""
+        if self.container.started:
+            self.up.set()
+        exited = asyncio.ensure_future(self._exit())
+        sick = asyncio.ensure_future(probes.watch(self))
         change = asyncio.ensure_future(self._changed.wait())
+        tasks: set[asyncio.Future[Any]] = {exited, sick, change}
         try:
-            await asyncio.wait({exit_task, change}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            change.cancel()
-            exit_task.cancel()
-        if exit_task.done() and not exit_task.cancelled():
-            self._terminate(exit_task.result())
-            await self._write()
-            return
-        self._changed.clear()
-        text = f"Container {self.container.name} definition changed, will be restarted"
-        await self._say(self.container, Event("Killing", text))
-        self._terminate(143)
-        self._failures = 0
+            for task in tasks:
+                task.cancel()
+        if exited in done:
+            self.terminate(*exited.result())
+            await self.write()
+        elif sick in done:
+            why = messages.killing_unhealthy(self.container.name, sick.result())
+            await self.kill(self._grace(sick.result()), why)
+            await self.write()
+        else:
+            self._changed.clear()
+            await self.kill(self._grace(""), messages.killing_changed(self.container.name))
+            self._failures = -1  # the replacement starts at once, and counts as no failure
 
-    async def _exit(self) -> int:
-        """The process's exit code, when it is time; also for one that started long ago."""
+    def _grace(self, probe: str) -> float:
+        spec = self.container.spec
+        own = spec.get(f"{probe}Probe", {}).get("terminationGracePeriodSeconds")
+        whole = self.pod["spec"].get("terminationGracePeriodSeconds", 30)
+        return float(own if own is not None else whole)
+
+    async def _exit(self) -> tuple[int, str]:
+        """Exit code and reason, when it is time; also for a process that started long ago."""
         program = self.program()
         assert isinstance(program, Program)
         run = Run(program.script, parse(self.container.state["running"]["startedAt"]))
@@ -227,14 +264,13 @@ class Lifecycle:
             elif isinstance(event, Await):
                 await facts.wait(event.fact, event.present)
                 run.waited(facts.since(event.fact, event.present) or _now(exact=True))
-        return run.code or 0
+            elif isinstance(event, Memory) and self._exceeds(event):
+                return KILLED, messages.OOM_KILLED
+        return run.code or 0, ""
 
-    def _terminate(self, code: int) -> None:
-        container = self.container
-        self.node.facts.withdraw(self._key)
-        since = parse(container.state["running"]["startedAt"])
-        until = max(_now(), since)
-        container.state = terminated(code, exit_reason(code), since, until, container.container_id)
+    def _exceeds(self, use: Memory) -> bool:
+        limit = self.container.memory_limit
+        return limit is not None and use.mib * 2**20 > limit
 
     def _fail_start(self, text: str) -> None:
         never = dt.datetime.fromtimestamp(0, dt.UTC)  # as containerd reports what never ran
@@ -242,19 +278,15 @@ class Lifecycle:
         code = messages.START_ERROR_EXIT_CODE
         self.container.state = terminated(code, messages.START_ERROR, never, _now(), cid, text)
 
-    async def _pause(self, seconds: float) -> bool:
-        """Wait, at most until the spec changes; True if it did."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds / self._world.speed)
-        except TimeoutError:
-            return False
-        self._changed.clear()
-        return True
+    async def _not_verified(self) -> None:
+        image = self.container.spec["image"]
+        text = f'gpulab has no list of the tags of this repository; it took for granted "{image}"'
+        await self._tell_once("ImageNotVerified", text)
 
     async def _tell_once(self, reason: str, message: str) -> None:
         if reason not in self._told:
             self._told.add(reason)
-            await self._say(self.container, Event(reason, message))
+            await self.say(Event(reason, message))
 
     @property
     def _key(self) -> str:
@@ -275,10 +307,6 @@ def _image_id(image: str) -> str:
     """A digest of the name: no registry was asked, so the real one is not known."""
     digest = hashlib.sha256(messages.reference(image).encode()).hexdigest()
     return f"{messages.reference(image).rpartition(':')[0]}@sha256:{digest}"
-
-
-def _not_verified(image: str) -> str:
-    return f'gpulab has no list of the tags of this repository; it took for granted "{image}"'
 
 
 def _not_simulated(container: Container, under_job: bool) -> str:

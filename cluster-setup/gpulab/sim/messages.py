@@ -38,6 +38,10 @@ IMAGE_PULL_BACKOFF = Backoff(initial_s=10, max_s=300, factor=2, reset_s=600)
 # gate ReduceDefaultCrashLoopBackOffDecay (1 s to 60 s) is alpha and off in 1.36.
 CRASH_LOOP_BACKOFF = Backoff(initial_s=10, max_s=300, factor=2, reset_s=600)
 
+# pkg/kubelet/kubelet.go: how soon the kubelet looks again at a Pod that it could not sync; the
+# workqueue adds up to half of the sync frequency (1 min) as jitter, so 10 s to 15 s are seen.
+SYNC_SECONDS = 12.0
+
 # Reasons of containerStatuses[].state.waiting: pkg/kubelet/kubelet_pods.go, images/types.go,
 # container/sync_result.go, kuberuntime/kuberuntime_container.go.
 CONTAINER_CREATING = "ContainerCreating"
@@ -56,6 +60,12 @@ ERROR = "Error"
 OOM_KILLED = "OOMKilled"
 START_ERROR = "StartError"
 START_ERROR_EXIT_CODE = 128
+
+# pkg/kubelet/active_deadline.go: reason and message
+DEADLINE_EXCEEDED = (
+    "DeadlineExceeded",
+    "Pod was active on the node longer than the specified deadline",
+)
 
 # pkg/kubelet/lifecycle/predicate.go
 UNEXPECTED_ADMISSION_ERROR = "UnexpectedAdmissionError"
@@ -91,6 +101,16 @@ def never_pulled(image: str) -> Event:
     """Refuse an absent image under imagePullPolicy Never; also the waiting message."""
     message = f'Container image "{image}" is not present with pull policy of Never'
     return Event(ERR_IMAGE_NEVER_PULL, message, "Warning")
+
+
+def invalid_image_name(image: str) -> tuple[Event, str]:
+    """Refuse an image reference that does not parse: the event, and the waiting message."""
+    kind = "repository name must be lowercase" if image != image.lower() else ""
+    why = f"invalid reference format{f': {kind}' if kind else ''}"
+    text = (
+        f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": {why}'
+    )
+    return Event("InspectFailed", text, "Warning"), text
 
 
 def pull_failed(image: str, cause: str) -> Event:
@@ -170,6 +190,16 @@ def container_error(cause: str) -> Event:
 def killing(container: str) -> Event:
     """Announce that a container is stopped because its Pod goes away."""
     return Event("Killing", f"Stopping container {container}")
+
+
+def killing_unhealthy(container: str, probe: str) -> Event:
+    """Announce a restart after a probe (`liveness` or `startup`) has failed often enough."""
+    return Event("Killing", f"Container {container} failed {probe} probe, will be restarted")
+
+
+def killing_changed(container: str) -> Event:
+    """Announce a restart because the Pod's spec has another image now."""
+    return Event("Killing", f"Container {container} definition changed, will be restarted")
 
 
 def crash_back_off(container: str, pod: str, namespace: str, uid: str) -> Event:

@@ -12,7 +12,7 @@ from gpulab.sim.gpus import Driver, Gpu, GpuModel, labels, node_gpus
 from gpulab.versions import versions
 
 GPU = "nvidia.com/gpu"
-HOSTS = ipaddress.ip_network("10.0.0.0/16")  # node addresses; nothing answers there
+HOSTS = ipaddress.ip_network("10.20.0.0/16")  # node addresses; nothing answers there
 PODS = ipaddress.ip_network("100.64.0.0/10")  # a /24 of it for each node's Pods
 
 

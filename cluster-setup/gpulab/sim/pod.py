@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from gpulab.sim import messages
+from gpulab.sim import admission, messages, references
 from gpulab.sim.api import ApiError
 from gpulab.sim.container import Lifecycle
 from gpulab.sim.devices import DevicesUnavailable
@@ -42,6 +42,8 @@ class PodWorker:
         self._node, self._world = node, world
         self.ip = ""
         self._phase = pod["status"].get("phase", "Pending")
+        self._initialized = False
+        self._verdict: tuple[str, str] | None = None  # reason and message of a Pod failed whole
         self._conditions = Conditions()
         self._started = dt.datetime.now(dt.UTC)
         self._task: asyncio.Task[None] | None = None
@@ -63,12 +65,16 @@ class PodWorker:
         if "startTime" in status:
             self._started = parse(status["startTime"])
         final = self._phase in FINAL
+        if not final and "startTime" in status:
+            self._node.admitted[self._uid] = self.pod
         if address := status.get("podIP"):
             self.ip = address
             if not final and not self._on_host_network():
                 self._node.addresses.restore(address)
         for entry, lifecycle in self._entries():
             self._restore(entry, lifecycle.container, final)
+        done = {c["type"]: c["status"] for c in status.get("conditions") or []}
+        self._initialized = done.get("Initialized") == "True"
 
     def start(self) -> None:
         """Begin, or go on."""
@@ -103,22 +109,63 @@ class PodWorker:
     # -- the life
 
     async def _live(self) -> None:
-        if not self.ip:
-            if not await self._admit():
-                return
-            await self._write()
-            await self._world.pass_time(SANDBOX_SECONDS)
-            self._set_up_network()
-        for lifecycle in self.inits:
-            await lifecycle.run()
-            if lifecycle.container.exit_code != 0:
-                return await self._close()
-        self._await_mains()
-        await asyncio.gather(*(lifecycle.run() for lifecycle in self.mains))
-        await self._close()
+        if not self.ip and not await self._set_up():
+            return
+        sidecars: list[asyncio.Task[None]] = []
+        try:
+            async with self._deadline():
+                for lifecycle in self.inits:
+                    if lifecycle.container.sidecar:
+                        sidecars.append(_spawn(lifecycle.run(), lifecycle.container.name))
+                        await lifecycle.up.wait()
+                    elif not await self._complete(lifecycle):
+                        return await self._close(sidecars)
+                self._begin_mains()
+                await asyncio.gather(*(lifecycle.run() for lifecycle in self.mains))
+        except TimeoutError:
+            return await self._expire(sidecars)
+        except asyncio.CancelledError:
+            _cancel(sidecars)
+            raise
+        await self._close(sidecars)
+
+    async def _set_up(self) -> bool:
+        """Admit the Pod, mount its volumes, make its sandbox; False if it was refused."""
+        if not await self._admit():
+            return False
+        await self._write()
+        while event := await references.mount_problem(self._world.api, self.pod):
+            await self._say(None, event)
+            await self._world.pass_time(messages.SYNC_SECONDS)
+        await self._world.pass_time(SANDBOX_SECONDS)
+        self._set_up_network()
+        return True
+
+    async def _complete(self, lifecycle: Lifecycle) -> bool:
+        """Run an init container to its end; one that had ended well before stays ended."""
+        await lifecycle.run()
+        return lifecycle.container.exit_code == 0
+
+    def _deadline(self) -> asyncio.Timeout:
+        """`activeDeadlineSeconds`, counted from the Pod's start."""
+        seconds = self.pod["spec"].get("activeDeadlineSeconds")
+        if seconds is None:
+            return asyncio.timeout(None)
+        spent = (dt.datetime.now(dt.UTC) - self._started).total_seconds()
+        return asyncio.timeout(max(float(seconds) - spent, 0))
+
+    async def _expire(self, sidecars: list[asyncio.Task[None]]) -> None:
+        """Fail the Pod: it was active for longer than it may be."""
+        _cancel(sidecars)
+        self._verdict = messages.DEADLINE_EXCEEDED
+        await self._say(None, Event(self._verdict[0], self._verdict[1]))
+        grace = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
+        await asyncio.gather(*(lifecycle.kill(grace) for lifecycle in self.lifecycles))
+        await self._write()
+        self._free()
 
     async def _admit(self) -> bool:
-        """Allocate devices; a Pod that cannot have them is rejected, as the kubelet does."""
+        """Allocate devices and ask the node's predicates; a Pod that fails them is rejected."""
         asked = {id(c): _gpus_of(c.container) for c in self.lifecycles}
         mains = sum(asked[id(c)] for c in self.mains)
         total = max([mains, *(asked[id(c)] for c in self.inits)])
@@ -127,6 +174,11 @@ class PodWorker:
         except DevicesUnavailable as error:
             await self._reject(messages.devices_unavailable(GPU, error.asked, error.free))
             return False
+        if event := await self._refusal():
+            self._node.devices.free(self._uid)
+            await self._reject(event)
+            return False
+        self._node.admitted[self._uid] = self.pod
         for lifecycle in self.inits:  # an init container's devices are reused by the next ones
             lifecycle.container.gpus = given[: asked[id(lifecycle)]]
         for lifecycle in self.mains:
@@ -136,6 +188,21 @@ class PodWorker:
         for lifecycle in self.lifecycles:
             lifecycle.container.state = waiting(reason)
         return True
+
+    async def _refusal(self) -> Event | None:
+        """Ask the node's predicates about a Pod that no scheduler placed.
+
+        A kubelet asks them about every Pod; the scheduler has just answered the same for its own.
+        """
+        if self._placed():
+            return None
+        node = await self._world.api.get(f"/api/v1/nodes/{self._node.node.name}")
+        labels, room = node["metadata"].get("labels") or {}, node["status"]["allocatable"]
+        return admission.refusal(self.pod, labels, room, self._node.admitted.values())
+
+    def _placed(self) -> bool:
+        conditions = self.pod["status"].get("conditions") or []
+        return any(condition["type"] == "PodScheduled" for condition in conditions)
 
     async def _reject(self, event: Event) -> None:
         await self._say(None, event)
@@ -149,7 +216,8 @@ class PodWorker:
             }
         )
 
-    def _await_mains(self) -> None:
+    def _begin_mains(self) -> None:
+        self._initialized = True
         for lifecycle in self.mains:
             state = lifecycle.container.state
             if state.get("waiting", {}).get("reason") == messages.POD_INITIALIZING:
@@ -159,8 +227,12 @@ class PodWorker:
         on_host = self._on_host_network()
         self.ip = self._node.node.ip if on_host else self._node.addresses.take()
 
-    async def _close(self) -> None:
-        """All containers have ended for good: the last status, then devices and address."""
+    async def _close(self, sidecars: list[asyncio.Task[None]]) -> None:
+        """The main containers have ended for good: then sidecars, last status, devices, address."""
+        _cancel(sidecars)
+        grace = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
+        for lifecycle in reversed(self.inits):
+            await lifecycle.kill(grace)
         await self._write()
         self._free()
 
@@ -186,22 +258,31 @@ class PodWorker:
     async def _write(self) -> None:
         """Write the whole status as the containers' states give it."""
         inits, mains = ([c.container for c in group] for group in (self.inits, self.mains))
-        self._phase = phase(self.pod["spec"]["restartPolicy"], inits, mains)
+        policy = self.pod["spec"]["restartPolicy"]
+        self._phase = "Failed" if self._verdict else phase(policy, inits, mains, self._initialized)
         now = dt.datetime.now(dt.UTC)
         sandbox = bool(self.ip) and self._phase not in FINAL
-        status = {
+        status: dict[str, Any] = {
             "phase": self._phase,
             "observedGeneration": self.pod["metadata"].get("generation"),
-            "conditions": self._conditions.compute(self._phase, inits, mains, sandbox, now),
+            "conditions": self._conditions.compute(
+                self._phase, inits, mains, sandbox, self._initialized, now
+            ),
             "startTime": stamp(self._started),
             "hostIP": self._node.node.ip,
             "hostIPs": [{"ip": self._node.node.ip}],
             "containerStatuses": [container_status(c) for c in mains],
         }
+        if not self._placed():
+            since = stamp(self._started)
+            placed = {"type": "PodScheduled", "status": "True", "lastTransitionTime": since}
+            status["conditions"].append(placed)
         if inits:
             status["initContainerStatuses"] = [container_status(c) for c in inits]
         if self.ip:
             status |= {"podIP": self.ip, "podIPs": [{"ip": self.ip}]}
+        if self._verdict:
+            status |= {"reason": self._verdict[0], "message": self._verdict[1]}
         await self._patch(status)
 
     async def _patch(self, status: dict[str, Any]) -> None:
@@ -241,6 +322,7 @@ class PodWorker:
 
     def _free(self) -> None:
         self._node.devices.free(self._uid)
+        self._node.admitted.pop(self._uid, None)
         if self.ip and not self._on_host_network():
             self._node.addresses.free(self.ip)
 
@@ -270,6 +352,8 @@ class PodWorker:
         container.state = entry.get("state") or {}
         container.last = entry.get("lastState") or {}
         container.restarts = entry["restartCount"]
+        container.started = bool(entry.get("started"))
+        container.ready = entry["ready"] and "running" in container.state
         container.container_id = entry.get("containerID", "")
         container.image_id = entry.get("imageID", "")
         if container.image_id:
@@ -291,6 +375,11 @@ def _specs(pod: Pod, key: str) -> list[dict[str, Any]]:
 def _gpus_of(container: Container) -> int:
     limits = (container.spec.get("resources") or {}).get("limits") or {}
     return int(limits.get(GPU, 0))
+
+
+def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 def _spawn(work: Any, name: str) -> asyncio.Task[None]:

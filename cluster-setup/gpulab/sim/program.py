@@ -55,7 +55,14 @@ class Provide:
     fact: str
 
 
-Step = Print | Sleep | Exit | Await | Provide
+@dataclass(frozen=True)
+class Memory:
+    """From here on the process uses so much memory; over its limit it is killed."""
+
+    mib: float
+
+
+Step = Print | Sleep | Exit | Await | Provide | Memory
 
 
 @dataclass
@@ -121,6 +128,8 @@ class Program:
     script: Script
     modelled: bool = True
     ignores_term: bool = False  # as any process with pid 1 that installed no handler
+    term_code: int = 143  # its exit code after a SIGTERM that it heeds
+    ports: frozenset[int] = frozenset()  # on which it answers
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ class Run:
     def __post_init__(self) -> None:
         self.clock = Clock(self.started)
 
-    def __iter__(self) -> Iterator[Line | Sleep | Await | Provide]:
+    def __iter__(self) -> Iterator[Line | Sleep | Await | Provide | Memory]:
         """Yield what happens; whoever iterates waits, and calls `waited` after an Await."""
         for step in self.script(self.clock):
             if isinstance(step, Exit):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 from gpulab.sim.addresses import AddressPool
 from gpulab.sim.api import Api
@@ -44,6 +45,9 @@ class NodeState:
     facts: Facts = field(default_factory=Facts)
     # as kubelet's serializeImagePulls: a second Pod finds the image that the first one pulled
     pulling: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    # Pods that count against the node's room, by UID
+    admitted: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.devices = DevicePool(self.node.gpus)

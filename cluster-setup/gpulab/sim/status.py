@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from autograders.cluster.quantities import parse as quantity
 from gpulab.sim import messages
 from gpulab.sim.gpus import Gpu
 from gpulab.sim.nodes import GPU
@@ -35,6 +36,19 @@ class Container:
     container_id: str = ""
     image_id: str = ""
     gpus: tuple[Gpu, ...] = ()
+    started: bool = False  # past its startup probe, if it has one
+    ready: bool = False  # and its readiness probe says so
+
+    @property
+    def sidecar(self) -> bool:
+        """An init container that stays."""
+        return self.init and self.spec.get("restartPolicy") == "Always"
+
+    @property
+    def memory_limit(self) -> float | None:
+        """Bytes above which the process is killed; None without a limit."""
+        limit = ((self.spec.get("resources") or {}).get("limits") or {}).get("memory")
+        return None if limit is None else float(quantity(limit))
 
     @property
     def name(self) -> str:
@@ -79,15 +93,15 @@ def exit_reason(code: int) -> str:
 def container_status(container: Container) -> dict[str, Any]:
     """One entry of containerStatuses or initContainerStatuses."""
     resources = container.spec.get("resources") or {}
-    done = container.init and container.exit_code == 0
+    done = container.init and not container.sidecar and container.exit_code == 0
     entry = {
         "name": container.name,
         "image": container.spec["image"],
         "imageID": container.image_id,
         "containerID": container.container_id,
         "restartCount": container.restarts,
-        "ready": done or container.running,
-        "started": container.running,
+        "ready": done or container.ready,
+        "started": container.started,
         "state": container.state,
         "lastState": container.last,
     }
@@ -107,12 +121,17 @@ def container_status(container: Container) -> dict[str, Any]:
     return entry
 
 
-def phase(policy: str, inits: Sequence[Container], mains: Sequence[Container]) -> str:
-    """The Pod's phase, after getPhase in pkg/kubelet/kubelet_pods.go."""
-    if any(c.exit_code != 0 for c in inits):
-        failed = policy == "Never" and any(c.exit_code for c in inits)
-        return "Failed" if failed else "Pending"
-    if any(not c.running and c.exit_code is None and not c.last for c in mains):
+def phase(
+    policy: str, inits: Sequence[Container], mains: Sequence[Container], initialized: bool
+) -> str:
+    """The Pod's phase, after getPhase in pkg/kubelet/kubelet_pods.go.
+
+    `initialized` says whether the init containers have once let the main ones start.
+    """
+    if _initializing(inits, initialized):
+        failed = any(_last_code(c) for c in inits if not c.sidecar)
+        return "Failed" if failed and policy == "Never" else "Pending"
+    if any(not c.running and _last_code(c) is None for c in mains):
         return "Pending"
     if any(c.running for c in mains) or policy == "Always":
         return "Running"
@@ -121,6 +140,18 @@ def phase(policy: str, inits: Sequence[Container], mains: Sequence[Container]) -
     if all(c.exit_code == 0 for c in mains):
         return "Succeeded"
     return "Failed" if policy == "Never" else "Running"
+
+
+def _initializing(inits: Sequence[Container], initialized: bool) -> bool:
+    if initialized:
+        return False
+    return any(not c.started if c.sidecar else c.exit_code != 0 for c in inits)
+
+
+def _last_code(container: Container) -> int | None:
+    """Exit code of this run or, if it waits for a restart, of the one before."""
+    ended = container.state.get("terminated") or container.last.get("terminated")
+    return int(ended["exitCode"]) if ended else None
 
 
 @dataclass
@@ -139,10 +170,12 @@ class Conditions:
         inits: Sequence[Container],
         mains: Sequence[Container],
         sandbox: bool,
+        initialized_once: bool,
         now: dt.datetime,
     ) -> list[dict[str, Any]]:
         """All four in the kubelet's order; `sandbox` says whether the Pod has its network."""
-        initialized = _missing("ContainersNotInitialized", "incomplete", _unfinished(inits))
+        unfinished = [] if initialized_once else _unfinished(inits)
+        initialized = _missing("ContainersNotInitialized", "incomplete", unfinished)
         ready = _missing("ContainersNotReady", "unready", [c.name for c in mains if not c.running])
         if phase == "Succeeded":
             initialized, ready = {"reason": "PodCompleted"}, {"reason": "PodCompleted"}
@@ -170,7 +203,7 @@ class Conditions:
 
 
 def _unfinished(inits: Sequence[Container]) -> list[str]:
-    return [c.name for c in inits if c.exit_code != 0]
+    return [c.name for c in inits if (not c.started if c.sidecar else c.exit_code != 0)]
 
 
 def _missing(reason: str, word: str, names: Sequence[str]) -> dict[str, str]:

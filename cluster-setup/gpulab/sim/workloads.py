@@ -20,6 +20,7 @@ from gpulab.sim.program import (
     CannotStart,
     Clock,
     Exit,
+    Memory,
     Print,
     Program,
     Provide,
@@ -50,6 +51,7 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wait: str | None = None  # until this fact holds on the node
     until_lost: str | None = None  # until this fact no longer holds
     provide: str | None = None  # this fact, from now on
+    memory_mib: float | None = None  # used from now on
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +61,7 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     program: str | None = None
     steps: tuple[Action, ...] = ()
     ignores_term: bool = False
+    term_code: int = 143
 
 
 class WorkloadFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,19 +86,23 @@ class Catalogue:
         """The program that `argv` is in this container; an unmodelled one runs for ever."""
         if not argv:
             found = self._match(argv, here)
-            return found or Program(_silent, modelled=False)
+            return found or _unmodelled(here)
         name = os.path.basename(argv[0])
         if name == INJECTED and not here.gpus:
             return CannotStart(argv[0])
         if name in SHELLS:
             return self._shell(argv, here)
-        return self._match(argv, here) or Program(_silent, modelled=False)
+        return self._match(argv, here) or _unmodelled(here)
 
     def _match(self, argv: Sequence[str], here: Surroundings) -> Program | None:
         image = repository(here.container["image"])
         for workload in self._workloads:
             if _applies(workload.match, argv, image):
-                return Program(_script(workload, argv, here), ignores_term=workload.ignores_term)
+                return Program(
+                    _script(workload, argv, here),
+                    ignores_term=workload.ignores_term,
+                    term_code=workload.term_code,
+                )
         return None
 
     def _shell(self, argv: Sequence[str], here: Surroundings) -> Program:
@@ -110,11 +117,18 @@ class Catalogue:
             return script
         made = programs.shell(argv, find)
         # a shell that waits for a child as pid 1 gets no default handler for SIGTERM either
-        return Program(made, ignores_term=True) if made else Program(_silent, modelled=False)
+        return Program(made, ignores_term=True) if made else _unmodelled(here)
 
 
 def _not_found(shell: str, word: str) -> list[Step]:
     return [Print(f"{os.path.basename(shell)}: 1: {word}: not found\n", "stderr"), Exit(127)]
+
+
+def _unmodelled(here: Surroundings) -> Program:
+    """A process of which nothing is known but the ports that its container declares."""
+    ports = here.container.get("ports") or []
+    declared = frozenset(int(port["containerPort"]) for port in ports)
+    return Program(_silent, modelled=False, ports=declared)
 
 
 def _silent(clock: Clock) -> Iterator[Step]:
@@ -149,6 +163,8 @@ def _step(action: Action, here: Surroundings) -> Step:
         return Await(action.until_lost, present=False)
     if action.provide is not None:
         return Provide(action.provide)
+    if action.memory_mib is not None:
+        return Memory(action.memory_mib)
     values = {"cuda_available": bool(here.gpus), "gpu_count": len(here.gpus), "node": here.node}
     return Print(string.Template(action.print or "").safe_substitute(values) + "\n")
 

@@ -16,10 +16,9 @@ from autograders.connect import read_kubeconfig
 Object = dict[str, Any]
 STRATEGIC = "application/strategic-merge-patch+json"
 GROUPS = {
-    "api/v1": ["ConfigMap", "Event", "Namespace", "Node", "PersistentVolumeClaim", "Pod"]
-    + ["Secret", "Service", "ServiceAccount"],
-    "apis/apps/v1": ["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"],
-    "apis/batch/v1": ["CronJob", "Job"],
+    "api/v1": {"ConfigMap", "Event", "Namespace", "Node", "Pod", "Secret", "ServiceAccount"},
+    "apis/apps/v1": {"DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"},
+    "apis/batch/v1": {"CronJob", "Job"},
 }
 
 

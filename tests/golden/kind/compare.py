@@ -10,7 +10,6 @@ plain list is a track without `sometimes`.) A run elsewhere agrees with a track 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import reduce
 from typing import Any
 
 Object = dict[str, Any]
@@ -34,7 +33,9 @@ def _empty(run: Object, runs: Sequence[Object], key: str) -> Any:
 
 
 def _track(runs: Sequence[Sequence[Any]]) -> Any:
-    always = list(reduce(common, runs))
+    always = list(runs[0])
+    for run in runs[1:]:
+        always = common(always, run)
     seen = [line for run in runs for line in run if line not in always]
     sometimes = [line for index, line in enumerate(seen) if line not in seen[:index]]
     return {"always": always, "sometimes": sometimes} if sometimes else always

@@ -55,10 +55,13 @@ class Names:
     def learn(self, pod: Object) -> None:
         """Take in a Pod as it appears, and with it the ReplicaSet or Job that owns it."""
         meta = pod["metadata"]
+        owners = meta.get("ownerReferences") or []
         if meta["name"] in self._known or "generateName" not in meta:
             return
+        if any(owner["kind"] == "StatefulSet" for owner in owners):
+            return  # its Pods are numbered
         prefix = meta["generateName"]
-        for owner in meta.get("ownerReferences") or []:
+        for owner in owners:
             prefix = self._owner(owner["name"], meta) + prefix.removeprefix(owner["name"])
         self._known[meta["name"]] = self._next(prefix, "id")
 
@@ -92,10 +95,10 @@ def text(words: str, names: Names, surroundings: Mapping[str, str]) -> str:
     """A message without what differs between runs; `surroundings` maps words to placeholders."""
     words = names.replace(words)
     for word in sorted(surroundings, key=len, reverse=True):
-        words = re.sub(rf"(?<![\w-]){re.escape(word)}(?![\w-])", surroundings[word], words)
+        words = re.sub(rf"(?<![a-z0-9-]){re.escape(word)}(?![a-z0-9-])", surroundings[word], words)
     for pattern, placeholder in PATTERNS:
         words = pattern.sub(placeholder, words)
-    return words
+    return words.strip()
 
 
 def story_line(status: Object) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.golden.kind import normalise
+from tests.golden.kind import normalise, verbs
 from tests.golden.kind.cluster import Cluster, Refused, deadline
 from tests.golden.kind.normalise import Names
 from tests.golden.kind.scenario import Scenario, Step, Until, holds, load, load_spec
 
 Object = dict[str, Any]
+Plain = Callable[[str], str]  # normalise.text of one namespace
 IMAGES = ("busybox:1.35.0", "busybox:1.36.1")  # every node has them before a scenario begins
 CONTROLLERS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet", "Job", "CronJob")
 SETTLE = 1.5  # seconds for events and statuses that follow the last step
@@ -30,12 +31,13 @@ class Story:
     versions: dict[tuple[str, str], list[Object]] = field(default_factory=dict)  # name, uid → …
     events: dict[str, Object] = field(default_factory=dict)  # newest version by name
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    over: bool = False  # the steps are done: what Pods show now depends on when one looks
 
     def take(self, change: str, item: Object) -> None:
         name = item["metadata"]["name"]
         if item["kind"] == "Event":
             self.events[name] = item
-        else:
+        elif not self.over:
             self.names.learn(item)
             key = (name, item["metadata"]["uid"])
             self.versions.setdefault(key, []).append(item["status"])
@@ -62,7 +64,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(kubeconfig: Path) -> Any:
+async def stage(kubeconfig: Path) -> AsyncIterator[Stage]:
     """A stage, ready: watches running and the images on every node."""
     async with Cluster(kubeconfig) as cluster:
         nodes = (await cluster.list("Node"))["items"]
@@ -79,27 +81,53 @@ async def stage(kubeconfig: Path) -> Any:
             await asyncio.gather(*watches, return_exceptions=True)
 
 
-async def play(stage: Stage, name: str, sample: Path | None = None) -> Object:
-    """Play one scenario in a namespace of its own; the run, with `stuck` if a step took too long."""
+@dataclass(frozen=True)
+class Scene:
+    """A namespace after the steps of a scenario."""
+
+    namespace: str
+    story: Story
+    stuck: str
+    plain: Plain
+
+
+@contextlib.asynccontextmanager
+async def scene(stage: Stage, name: str) -> AsyncIterator[Scene]:
+    """Play the steps of one scenario in a fresh namespace, which is deleted afterwards."""
     scenario = load(name, stage.node)
     async with _namespace(stage) as (namespace, story):
         for item in load_spec(name, stage.node):
             await stage.cluster.create(item, namespace)
         stuck = await _steps(stage, scenario, namespace, story)
-        if sample is not None and scenario.sample:
-            _write_sample(story, sample / f"{scenario.sample}.yaml")
+        story.over = True
+        surroundings = {namespace: "<NAMESPACE>", **dict.fromkeys(stage.nodes, "<NODE>")}
+        yield Scene(
+            namespace, story, stuck, lambda words: normalise.text(words, story.names, surroundings)
+        )
+
+
+async def play(stage: Stage, name: str, samples: Path) -> Object:
+    """Play one scenario; `stuck` in the run is a step that took too long."""
+    async with scene(stage, name) as made:
+        if sample := load(name).sample:
+            _write_sample(made.story, samples / f"{sample}.yaml")
         await asyncio.sleep(SETTLE)
-        run = written(story, {namespace: "<NAMESPACE>", **dict.fromkeys(stage.nodes, "<NODE>")})
-        run["objects"] = await _objects(stage, namespace, story, name)
-    return run | ({"stuck": stuck} if stuck else {})
+        run = written(made.story, made.plain)
+        run["objects"] = await _objects(stage, made.namespace, name, made.plain)
+    return run | ({"stuck": made.stuck} if made.stuck else {})
 
 
-def written(story: Story, surroundings: dict[str, str]) -> Object:
+async def ask_kubectl(stage: Stage, command: list[str]) -> dict[str, verbs.Answer]:
+    """What `command`, kubectl with its cluster, answers to every case."""
+    async with scene(stage, "kubectl") as made:
+        if made.stuck:
+            raise TimeoutError(made.stuck)
+        there = [*command, "--namespace", made.namespace]
+        return await asyncio.to_thread(verbs.ask, there, stage.node, made.plain)
+
+
+def written(story: Story, plain: Plain) -> Object:
     """A story as lines; the shape of `observed.json`, with a list for each track."""
-
-    def plain(words: str) -> str:
-        return normalise.text(words, story.names, surroundings)
-
     pods: dict[str, Object] = {}
     for (name, _), statuses in story.versions.items():
         label = story.names.normal(name)
@@ -108,7 +136,7 @@ def written(story: Story, surroundings: dict[str, str]) -> Object:
     return {"pods": pods, **_events(story, plain)}
 
 
-def _pod(statuses: Iterable[Object], plain: Any) -> Object:
+def _pod(statuses: Iterable[Object], plain: Plain) -> Object:
     statuses = list(statuses)
     conditions: dict[str, list[str]] = {}
     for status in statuses:
@@ -122,7 +150,7 @@ def _pod(statuses: Iterable[Object], plain: Any) -> Object:
     }
 
 
-def _events(story: Story, plain: Any) -> Object:
+def _events(story: Story, plain: Plain) -> Object:
     """By object and component: lines in order, and those that were counted more than once."""
     events: dict[str, dict[str, list[str]]] = {}
     repeated: list[str] = []
@@ -188,28 +216,27 @@ async def _until(cluster: Cluster, until: Until, namespace: str, story: Story) -
             await asyncio.wait_for(story.changed.wait(), 0.5)
 
 
-async def _objects(stage: Stage, namespace: str, story: Story, name: str) -> Object:
+async def _objects(stage: Stage, namespace: str, name: str, plain: Plain) -> Object:
     """The last status of every controller's object."""
     made = {item["kind"] for item in load_spec(name, stage.node)}
     found: Object = {}
     for kind in CONTROLLERS if made & set(CONTROLLERS) else ():
         for item in (await stage.cluster.list(kind, namespace))["items"]:
-            status = normalise.settled(item.get("status") or {})
-            key = f"{kind}/{story.names.normal(item['metadata']['name'])}"
-            found[key] = _plain_tree(status, story.names)
+            key = plain(f"{kind}/{item['metadata']['name']}")
+            found[key] = _plain_tree(normalise.settled(item.get("status") or {}), plain)
     return found
 
 
-def _plain_tree(value: Any, names: Names) -> Any:
+def _plain_tree(value: Any, plain: Plain) -> Any:
     if isinstance(value, dict):
-        return {key: _plain_tree(entry, names) for key, entry in value.items()}
+        return {key: _plain_tree(entry, plain) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_plain_tree(entry, names) for entry in value]
-    return normalise.text(value, names, {}) if isinstance(value, str) else value
+        return [_plain_tree(entry, plain) for entry in value]
+    return plain(value) if isinstance(value, str) else value
 
 
 @contextlib.asynccontextmanager
-async def _namespace(stage: Stage) -> Any:
+async def _namespace(stage: Stage) -> AsyncIterator[tuple[str, Story]]:
     """A fresh namespace in which Pods can be made, and its story."""
     name = f"golden-{uuid.uuid4().hex[:8]}"
     story = stage.stories[name] = Story()

@@ -1,6 +1,7 @@
 """Record the goldens on a real cluster: `observed.json` of every scenario, and status samples.
 
     python -m tests.golden.kind.record KUBECONFIG [--only PART] [--runs 3] [--at-once 6]
+    python -m tests.golden.kind.record KUBECONFIG --kubectl
 
 ORIGIN.md says how the cluster is made ready.
 """
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 from tests.golden.kind.compare import merge
-from tests.golden.kind.play import Object, Stage, play, stage
+from tests.golden.kind.play import Object, Stage, ask_kubectl, play, stage
 from tests.golden.kind.scenario import HERE, names
 
 
@@ -26,12 +27,24 @@ async def record(name: str, on: Stage, runs: int, gate: asyncio.Semaphore) -> st
             made.append(await play(on, name, HERE / "status"))
         if "stuck" in made[-1]:
             return f"{name}: never came: {made[-1]['stuck']}\n{json.dumps(made[-1], indent=1)}"
-    text = json.dumps(merge(made), indent=1, ensure_ascii=False)
-    (HERE / name / "observed.json").write_text(text + "\n", encoding="utf-8")
+    write(HERE / name / "observed.json", merge(made))
     return ""
 
 
+async def record_kubectl(kubeconfig: Path) -> int:
+    async with stage(kubeconfig) as on:
+        answers = await ask_kubectl(on, ["kubectl", "--kubeconfig", str(kubeconfig)])
+    write(HERE / "kubectl.json", answers)
+    return 0
+
+
+def write(path: Path, found: Object) -> None:
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 async def main(arguments: argparse.Namespace) -> int:
+    if arguments.kubectl:
+        return await record_kubectl(arguments.kubeconfig)
     chosen = [name for name in names() if arguments.only in name]
     gate = asyncio.Semaphore(arguments.at_once)
     async with stage(arguments.kubeconfig) as on:
@@ -47,6 +60,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("kubeconfig", type=Path)
     parser.add_argument("--only", default="", help="scenarios whose name contains this")
+    parser.add_argument("--kubectl", action="store_true", help="record kubectl's words instead")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=6, help="more disturb each other")
     sys.exit(asyncio.run(main(parser.parse_args())))
