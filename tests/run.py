@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gpulab import binaries
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 NOTEBOOKS = sorted(
@@ -68,6 +70,7 @@ def main() -> int:
     os.chdir(ROOT)
     sys.path[0] = str(ROOT)  # instead of tests/, where a file could hide a package of that name
     clean = lints()
+    binaries.ensure()  # before the first test that needs them, whose deadline is shorter
     code = int(pytest.main(["-p", "tests.sampling", *sys.argv[1:]]))
     return code or int(not clean)
 
