@@ -9,7 +9,7 @@ from pathlib import Path
 from autograders.collect import Waiting, collect_settled
 from autograders.connect import Api, connect
 from autograders.load import Exercise
-from autograders.model import Evidence, Report
+from autograders.model import Evidence, Phase, Report
 from autograders.quiz import read_answers
 from autograders.run import decide
 
@@ -25,14 +25,16 @@ def grade_live(
     seed: str | None = None,
     api: Api | None = None,
     waiting: Waiting | None = None,
+    before: tuple[Phase, ...] = (),
 ) -> Report:
     """Grade what the cluster shows now; pass an `api` to keep its connections between calls."""
     answers = read_answers(answers_file)
+    known = (exercise, provider, versions or {}, speed, seed, waiting, before)
     if api is None:
         with connect(kubeconfig) as own:
-            evidence = gather(own, exercise, provider, versions or {}, speed, seed, waiting)
+            evidence = gather(own, *known)
     else:
-        evidence = gather(api, exercise, provider, versions or {}, speed, seed, waiting)
+        evidence = gather(api, *known)
     return decide(exercise, evidence, answers)
 
 
@@ -44,8 +46,12 @@ def gather(
     speed: float = 1.0,
     seed: str | None = None,
     waiting: Waiting | None = None,
+    before: tuple[Phase, ...] = (),
 ) -> Evidence:
-    """Collect an Evidence that can be saved, and decided here or elsewhere."""
+    """Collect an Evidence that can be saved, and decided here or elsewhere.
+
+    `before` are phases that were collected earlier, such as `as-found`.
+    """
     phase = collect_settled(api, exercise, waiting=waiting)
     return Evidence(
         exercise=exercise.id,
@@ -55,5 +61,6 @@ def gather(
         seed=seed,
         speed=float(speed),
         collected_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        phases=(phase,),
+        phases=(*before, phase),
+        variant=dict(exercise.variant),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Literal, TypeVar
@@ -12,9 +12,11 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from autograders import variants
 from autograders.access import READABLE, group_of
 from autograders.errors import InputError
 from autograders.model import AnswerKey, Check, Guard
+from autograders.variants import Spec, Values
 
 Text = Annotated[str, Meta(min_length=1)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
@@ -122,6 +124,10 @@ class Exercise:
     """Keys that are computed from the cluster."""
     digest: str
     """SHA-256 over the folder's files."""
+    variant: Values = field(default_factory=dict)
+    """What was drawn for this learner; empty when the exercise is the same for all."""
+    task: str = ""
+    """The task with those values; empty when the exercise is the same for all."""
 
     @property
     def title(self) -> str:
@@ -166,11 +172,16 @@ def exercise_names(root: Path) -> list[str]:
     return sorted(each.parent.name for each in root.glob("*/exercise.toml"))
 
 
-def load_exercise(folder: Path) -> Exercise:
-    """Read one exercise's folder and check it against itself."""
-    settings = read_toml(folder / "exercise.toml", Settings)
+def load_exercise(folder: Path, values: Values | None = None) -> Exercise:
+    """Read one exercise's folder, with the learner's values, and check it against itself.
+
+    Without values, those that an empty secret draws: enough to look at an exercise.
+    """
+    spec = read_variant(folder)
+    values = values if spec and values is not None else drawn_of(spec, folder.name)
+    settings = read_toml(folder / "exercise.toml", Settings, values)
     quiz = folder / "quiz.toml"
-    questions = read_toml(quiz, Quiz).question if quiz.is_file() else ()
+    questions = read_toml(quiz, Quiz, values).question if quiz.is_file() else ()
     module = run_module(folder / "checks.py")
     exercise = Exercise(
         folder.name,
@@ -181,15 +192,34 @@ def load_exercise(folder: Path) -> Exercise:
         questions,
         tuple(defined(module, AnswerKey)),
         digest_of(folder),
+        values,
+        variants.render(spec.task, values, f"{folder}/variant.toml") if spec else "",
     )
     for fault in faults(exercise):
         raise InputError(f"{folder}: {fault}", "correct the exercise; CONTRIBUTING says how")
     return exercise
 
 
-def read_toml(path: Path, shape: type[T]) -> T:
+def read_variant(folder: Path) -> Spec | None:
+    """What varies between learners; None when nothing does."""
+    path = folder / "variant.toml"
+    spec = read_toml(path, Spec) if path.is_file() else None
+    for fault in variants.faults(spec) if spec else ():
+        raise InputError(f"{folder}: {fault}", "correct the exercise; CONTRIBUTING says how")
+    return spec
+
+
+def drawn_of(spec: Spec | None, exercise: str) -> Values:
+    return variants.draw(spec, variants.seed_of(b"", "", exercise)) if spec else {}
+
+
+def read_toml(path: Path, shape: type[T], values: Values | None = None) -> T:
+    """Read a file of the exercise; with values, they take the place of each `$name`."""
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=shape)
+        text = path.read_bytes()
+        if values:
+            text = variants.render(text.decode(), values, str(path)).encode()
+        return msgspec.toml.decode(text, type=shape)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "put it there") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

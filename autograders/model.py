@@ -201,3 +201,5 @@ class Evidence:
     """UTC, RFC 3339."""
     phases: tuple[Phase, ...]
     """In the order in which they were collected; the last one is what checks see first."""
+    variant: Mapping[str, str | int] = field(default_factory=dict)
+    """What was drawn for this learner."""

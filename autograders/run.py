@@ -42,7 +42,7 @@ class Verdict:
 
 def decide(exercise: Exercise, evidence: Evidence, answers: Answers) -> Report:
     """Judge every guard, check and question; none of them can stop the others."""
-    cluster = Cluster(evidence.phases, exercise.namespace, exercise.id)
+    cluster = Cluster(evidence.phases, exercise.namespace, exercise.id, exercise.variant)
     simulated = evidence.provider in SIMULATED
     guards = tuple(guarded(each, cluster) for each in exercise.guards)
     results = tuple(checked(each, cluster, simulated) for each in exercise.checks) + tuple(

@@ -45,8 +45,12 @@ class Lab:
 
     def kubectl(self, *arguments: str, given: str | None = None, seconds: float = 60) -> Done:
         """Run `kubectl` against this lab."""
-        command = [str(binaries.ensure()["kubectl"]), "--kubeconfig", str(self.kubeconfig)]
-        return run([*command, *arguments], self.env, seconds, input=given)
+        return run([*self.kubectl_command, *arguments], self.env, seconds, input=given)
+
+    @property
+    def kubectl_command(self) -> list[str]:
+        """For tests that talk to a running `kubectl`."""
+        return [str(binaries.ensure()["kubectl"]), "--kubeconfig", str(self.kubeconfig)]
 
     def begin(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         """Start `gpulab` as a terminal does, so that SIGINT means Ctrl-C; the caller ends it."""
@@ -201,10 +205,27 @@ def own_lab(tmp_path: Path) -> Iterator[Lab]:
     yield from make_lab(tmp_path, "own")
 
 
+@pytest.fixture(scope="session")
+def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Makes the lab of `spare_lab` once."""
+    yield from make_lab(tmp_path_factory.mktemp("spare"), "spare")
+
+
 @pytest.fixture
-def no_lab(tmp_path: Path) -> Lab:
-    """The surroundings of a learner who has started nothing."""
-    return Lab("lab", environment(tmp_path, "lab"))
+def spare_lab(spare: Lab) -> Lab:
+    """A lab that tests may stop and hurt, as long as `gpulab up` mends it; they share its state."""
+    up = spare.gpulab("up")
+    assert up.returncode == 0, up.stderr
+    return spare
+
+
+@pytest.fixture
+def no_lab(tmp_path: Path) -> Iterator[Lab]:
+    """The surroundings of a learner who has started nothing; what a test leaves running ends."""
+    made = Lab("lab", environment(tmp_path, "lab"))
+    yield made
+    for process in made.processes():
+        process.kill()
 
 
 @pytest.fixture
@@ -243,9 +264,11 @@ def make_namespace(lab: Lab) -> Iterator[str]:
 
 def make_lab(folder: Path, name: str) -> Iterator[Lab]:
     made = Lab(name, environment(folder, name))
-    up = made.gpulab("up")
-    assert up.returncode == 0, up.stderr
-    yield made
-    down = made.gpulab("down", "--delete")
+    try:
+        up = made.gpulab("up")
+        assert up.returncode == 0, up.stderr
+        yield made
+    finally:
+        down = made.gpulab("down", "--delete")
     assert down.returncode == 0, down.stderr
     assert not made.root.exists()

@@ -20,6 +20,8 @@ be skipped here, but none can be invented. What comes after the last step is not
 that follow at once apart.
 
 `status/` holds whole statuses of real Pods: a simulated one must have the same fields.
+`kubectl.json` holds kubectl's exit code, output and errors for each line of `kubectl/cases.yaml`:
+they must be equal.
 """
 
 from __future__ import annotations
@@ -33,9 +35,10 @@ from typing import Any
 
 import pytest
 import yaml
+from gpulab import binaries
 
-from tests.golden.kind import compare, scenario
-from tests.golden.kind.play import Object, play, stage
+from tests.golden.kind import compare, scenario, verbs
+from tests.golden.kind.play import Object, ask_kubectl, play, stage
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 SAMPLES = {made.sample: name for name in scenario.names() if (made := scenario.load(name)).sample}
@@ -45,7 +48,7 @@ SAMPLES = {made.sample: name for name in scenario.names() if (made := scenario.l
 def kubeconfig(request: pytest.FixtureRequest) -> Path:
     """A running lab's; KIND_GOLDENS_KUBECONFIG names another cluster, such as the recorded one."""
     chosen = os.environ.get("KIND_GOLDENS_KUBECONFIG")
-    return Path(chosen or request.getfixturevalue("lab"))
+    return Path(chosen) if chosen else request.getfixturevalue("lab").kubeconfig
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +61,18 @@ def shown(request: pytest.FixtureRequest, kubeconfig: Path, samples: Path) -> di
     """What the cluster shows of every chosen scenario, all played at once."""
     chosen = {name for item in request.session.items for name in _played(item)}
     return asyncio.run(_play_all(sorted(chosen), kubeconfig, samples))
+
+
+@pytest.fixture(scope="session")
+def answers(kubeconfig: Path) -> dict[str, verbs.Answer]:
+    """What kubectl says of Pods on that cluster."""
+    command = [str(binaries.ensure()["kubectl"]), "--kubeconfig", str(kubeconfig)]
+    return asyncio.run(_ask(command, kubeconfig))
+
+
+async def _ask(command: list[str], kubeconfig: Path) -> dict[str, verbs.Answer]:
+    async with stage(kubeconfig) as on:
+        return await ask_kubectl(on, command)
 
 
 def _played(item: Any) -> list[str]:
@@ -89,7 +104,18 @@ def test_a_status_has_the_fields_of_a_real_one(
         for folder in (scenario.HERE / "status", samples)
     )
 
-    assert (sorted(real - ours), sorted(ours - real)) == ([], []), "(missing, invented)"
+    found = [f"lacks {path}" for path in sorted(real - ours)]
+    found += [f"invents {path}" for path in sorted(ours - real)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("case", verbs.titles())
+def test_kubectl_says_what_it_says_on_a_real_cluster(
+    case: str, answers: dict[str, verbs.Answer]
+) -> None:
+    golden = json.loads((scenario.HERE / "kubectl.json").read_text(encoding="utf-8"))
+
+    assert answers[case] == golden[case]
 
 
 def _fields(value: Any, path: str = "") -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from gpulab import binaries
 from gpulab.paths import LabPaths
-from gpulab.pki import KubeletPki
+from gpulab.pki import EtcdPki, KubeletPki
 from gpulab.ports import LOOPBACK
 from gpulab.providers import kwokctl
 
@@ -22,8 +22,8 @@ Documents = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def documents() -> Documents:
     programs = {name: Path("/bin") / name for name in kwokctl.BINARIES}
-    text = kwokctl.configuration(PATHS, PORTS, programs, KubeletPki(PATHS.pki))
-    return list(yaml.safe_load_all(text))
+    kubelet, etcd = KubeletPki(PATHS.pki), EtcdPki(PATHS.pki)
+    return list(yaml.safe_load_all(kwokctl.configuration(PORTS, programs, kubelet, etcd)))
 
 
 def arguments(documents: Documents, component: str) -> dict[str, str]:
@@ -50,7 +50,8 @@ def test_etcd_speaks_tls_only_and_asks_everybody_for_a_certificate(documents: Do
     assert len(urls) == 4
     assert all(url.startswith(f"https://{LOOPBACK}:") for url in urls)
     assert etcd["client-cert-auth"] == etcd["peer-client-cert-auth"] == "true"
-    assert etcd["trusted-ca-file"] == etcd["peer-trusted-ca-file"]
+    trusted = str(EtcdPki(PATHS.pki).ca.crt)
+    assert etcd["trusted-ca-file"] == etcd["peer-trusted-ca-file"] == trusted
 
 
 def test_the_api_server_proves_itself_to_etcd_and_to_the_kubelets(documents: Documents) -> None:
@@ -62,13 +63,20 @@ def test_the_api_server_proves_itself_to_etcd_and_to_the_kubelets(documents: Doc
 
 def test_kwok_writes_conditions_of_nodes_and_nothing_else(documents: Documents) -> None:
     """One writer for each field: addresses, ports and resources are the simulated kubelets'."""
-    stages = documents[1:]
-    assert {stage["kind"] for stage in stages} == {"Stage"}
+    stages = [each for each in documents if each["kind"] == "Stage"]
+    assert stages
     assert {stage["spec"]["resourceRef"]["kind"] for stage in stages} == {"Node"}
     for stage in stages:
         template = stage["spec"]["next"]["statusTemplate"]
         keys = {line.partition(":")[0] for line in template.splitlines() if line[:1].isalpha()}
         assert keys <= {"conditions", "phase"}
+
+
+def test_kwok_answers_neither_for_containers_nor_with_profiles(documents: Documents) -> None:
+    """Its port asks nobody who they are."""
+    options = next(each for each in documents if each["kind"] == "KwokConfiguration")["options"]
+    assert options["enableDebuggingHandlers"] is False
+    assert options["enableProfilingHandler"] is False
 
 
 def test_all_programs_that_it_names_are_there_and_can_run() -> None:

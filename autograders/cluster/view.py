@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from autograders.cluster.gpus import Allocation, allocations
@@ -22,6 +22,8 @@ class Cluster:
     """The exercise's namespace, where names are looked up."""
     exercise: str
     """The exercise's folder name, for the remedy when nothing was started."""
+    variant: Mapping[str, str | int] = field(default_factory=dict)
+    """What was drawn for this learner, by name."""
 
     @property
     def phase(self) -> Phase:

@@ -17,6 +17,10 @@ def refusal(
     pod: Object, labels: Object, allocatable: Object, others: Iterable[Object]
 ) -> Event | None:
     """Why the node refuses this Pod; None if it fits beside the `others` on the node."""
+    system = (pod["spec"].get("os") or {}).get("name", "linux")
+    if system != labels.get("kubernetes.io/os", "linux"):
+        text = "Failed to admit pod as the OS field doesn't match node OS"
+        return Event("PodOSNotSupported", text, "Warning")
     if not _selected(pod["spec"], labels):
         text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
         return Event("NodeAffinity", text, "Warning")
@@ -24,8 +28,13 @@ def refusal(
     room = int(quantity(allocatable.get("pods", 0)))
     if len(others) + 1 > room:
         return messages.out_of("pods", 1, len(others), room)
+    if _ports(pod) & {port for other in others for port in _ports(other)}:
+        text = "node(s) didn't have free ports for the requested pod ports"
+        return Event("NodePorts", f"Predicate NodePorts failed: {text}", "Warning")
     asked = requests(pod)
     for resource, amount in asked.items():
+        if resource not in allocatable:
+            continue  # a resource that the node does not know is not its business
         used = sum(requests(other).get(resource, 0) for other in others)
         capacity = _units(resource, allocatable.get(resource, 0))
         if amount and used + amount > capacity:
@@ -46,6 +55,12 @@ def requests(pod: Object) -> dict[str, int]:
     for resource, amount in (spec.get("overhead") or {}).items():
         total[resource] = total.get(resource, 0) + _units(resource, amount)
     return total
+
+
+def _ports(pod: Object) -> set[tuple[str, int]]:
+    """Host ports, with their protocol."""
+    ports = [port for c in pod["spec"]["containers"] for port in c.get("ports") or []]
+    return {(port.get("protocol", "TCP"), port["hostPort"]) for port in ports if "hostPort" in port}
 
 
 def _asked(container: Object) -> dict[str, int]:

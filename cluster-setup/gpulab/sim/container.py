@@ -24,16 +24,16 @@ from gpulab.sim.program import (
 )
 from gpulab.sim.runtime import NodeState, World
 from gpulab.sim.status import Container, exit_reason, parse, running, terminated, waiting
+from gpulab.sim.turns import Turns
 
 JOB_SECONDS = 5.0  # how long an unmodelled process under a Job takes to finish
 KILLED, TERMINATED = 137, 143  # 128 + SIGKILL, 128 + SIGTERM
 Say = Callable[[Container, Event], Awaitable[None]]
-Write = Callable[[], Awaitable[None]]
 Pod = dict[str, Any]
 
 
 class Lifecycle:
-    """Runs one container of one Pod. `say` records an Event, `write` writes the Pod's status."""
+    """Runs one container of one Pod. `say` records an Event, `turns` writes the Pod's status."""
 
     def __init__(
         self,
@@ -43,13 +43,17 @@ class Lifecycle:
         world: World,
         *,
         say: Say,
-        write: Write,
+        turns: Turns,
         ip: Callable[[], str],
     ) -> None:
         self.container, self.pod, self.node, self.world = container, pod, node, world
         self.up = asyncio.Event()  # set while a sidecar counts as started
-        self._say, self._write, self._ip = say, write, ip
+        self._say, self._turns, self._ip = say, turns, ip
+        self._puller = pulling.Puller(self)
         self._failures = container.restarts
+        self._allowed = self._delay = 0.0  # time of the next start, and how long it was put off
+        # the end that has been counted: after a restart of the simulator, the one in the status
+        self._counted: dict[str, Any] | None = None
         self._changed = asyncio.Event()
         self._told: set[str] = set()
 
@@ -60,12 +64,12 @@ class Lifecycle:
         if self.container.running:
             await self._follow()
         while not self._ended():
-            if self.container.exit_code is not None:
-                await self._back_off()
-            await pulling.fetch(self, self.world, self._not_verified)
-            await self._have_references()
-            if await self._start():
+            async with self._turns.take():
+                seconds = await self._sync()
+            if seconds is None:
                 await self._follow()
+            else:
+                await self.pause(seconds)
 
     def redefine(self, pod: Pod, spec: dict[str, Any]) -> None:
         """Take a changed spec: a new image is what can change in a living Pod."""
@@ -122,10 +126,20 @@ class Lifecycle:
     async def say(self, event: Event) -> None:
         await self._say(self.container, event)
 
-    async def write(self) -> None:
+    async def note(self) -> None:
+        """Have the Pod's status written with what this container shows now."""
         if self.container.started:
             self.up.set()
-        await self._write()
+        await self._turns.note()
+
+    async def wait_as(self, reason: str, message: str, seconds: float) -> float:
+        """Show the container as waiting; the seconds until it is looked at again."""
+        before = self.container.state.get("waiting", {}).get("reason")
+        if before == reason and seconds == pulling.SOON:  # nothing has changed: no hurry
+            seconds = messages.SYNC_SECONDS
+        self.container.state = waiting(reason, message)
+        await self.note()
+        return seconds
 
     async def pause(self, seconds: float) -> bool:
         """Wait, at most until the spec changes; True if it did."""
@@ -157,44 +171,63 @@ class Lifecycle:
             return False
         return code == 0 or policy == "Never"
 
-    async def _back_off(self) -> None:
-        """Wait before a restart: not at all the first time, then 10 s, 20 s … 300 s."""
-        container, self._failures = self.container, self._failures + 1
-        container.last = container.state
-        ended = container.state["terminated"]
+    async def _sync(self) -> float | None:
+        """What one sync does for a container that does not run: None if it runs now.
+
+        Otherwise the seconds until the next sync.
+        """
+        if (left := self._held_back()) > 0:
+            return await self._back_off(left)
+        if (seconds := await self._puller.attempt()) is not None:
+            return seconds
+        if (problem := await self._config_problem()) is not None:
+            await self.say(messages.container_error(problem))
+            return await self.wait_as(messages.CREATE_CONTAINER_CONFIG_ERROR, problem, pulling.SOON)
+        return await self._start()
+
+    def _held_back(self) -> float:
+        """Seconds until the container may start again after it ended."""
+        ended = self.container.state.get("terminated") or self.container.last.get("terminated")
+        if ended and ended != self._counted:
+            self._count_failure(ended)
+        return self._allowed - self._now()
+
+    def _count_failure(self, ended: dict[str, Any]) -> None:
+        """Restart at once the first time, then after 10 s, 20 s … 300 s."""
+        self._counted, self._failures = ended, self._failures + 1
         ran = (parse(ended["finishedAt"]) - parse(ended["startedAt"])).total_seconds()
         if messages.CRASH_LOOP_BACKOFF.reset_s < ran < 10**9:  # not one that never started
             self._failures = 1
-        if self._failures == 1:
-            return
-        delay = messages.CRASH_LOOP_BACKOFF.delay(self._failures - 1)
-        meta = self.pod["metadata"]
+        if self._failures > 1:
+            delay = messages.CRASH_LOOP_BACKOFF.delay(self._failures - 1)
+            self._allowed, self._delay = self._now() + delay, delay
+
+    async def _back_off(self, left: float) -> float:
+        container, meta = self.container, self.pod["metadata"]
+        if "terminated" in container.state:
+            container.last = container.state
         who = (container.name, meta["name"], meta["namespace"], meta["uid"])
-        text = messages.crash_back_off_waiting(delay, *who)
-        container.state = waiting(messages.CRASH_LOOP_BACK_OFF, text)
-        await self.write()
         await self.say(messages.crash_back_off(*who))
-        await self.pause(delay)
+        text = messages.crash_back_off_waiting(self._delay, *who)
+        return await self.wait_as(
+            messages.CRASH_LOOP_BACK_OFF, text, min(left, messages.SYNC_SECONDS)
+        )
 
-    async def _have_references(self) -> None:
-        """Wait for the ConfigMaps and Secrets that the environment names."""
+    async def _config_problem(self) -> str | None:
+        """Why the container cannot be configured: a missing reference, or its user."""
         namespace = self.pod["metadata"]["namespace"]
-        while True:
-            problem = await references.environment_problem(
-                self.world.api, namespace, self.container.spec
-            )
-            if problem is None:
-                return
-            self.container.state = waiting(messages.CREATE_CONTAINER_CONFIG_ERROR, problem)
-            await self.write()
-            await self.say(messages.container_error(problem))
-            await self.pause(messages.SYNC_SECONDS)
+        missing = await references.environment_problem(
+            self.world.api, namespace, self.container.spec
+        )
+        return missing or messages.non_root_problem(self.pod, self.container.spec)
 
-    async def _start(self) -> bool:
-        """Start the process; False if the runtime cannot."""
+    async def _start(self) -> float | None:
+        """Start the process; the seconds until the next sync if the runtime or a hook cannot."""
         container, program = self.container, self.program()
         if container.container_id:
             container.restarts += 1
+        if "terminated" in container.state:
+            container.last = container.state
         container.container_id = f"containerd://{uuid.uuid4().hex}{uuid.uuid4().hex}"
         container.image_id = _image_id(container.spec["image"])
         await self.say(messages.created())
@@ -202,21 +235,34 @@ class Lifecycle:
             text = messages.start_failed(program.executable)
             await self.say(messages.container_error(text))
             self._fail_start(text)
-            await self.write()
-            return False
+            return await self._give_up(messages.RUN_CONTAINER_ERROR, text)
         container.state = running(_now())
-        container.started = "startupProbe" not in container.spec
-        container.ready = container.started and "readinessProbe" not in container.spec
         await self.say(messages.started())
-        if failed := await hooks.post_start(self):
+        if failure := await hooks.post_start(self):
             self.terminate(KILLED)
-            await self.say(failed)
-            await self.write()
-            return False
-        await self.write()
+            return await self._give_up(hooks.POST_START_ERROR, failure)
+        container.started = "startupProbe" not in container.spec
+        container.ready = self._ready_at_once()
+        await self.note()
         if not program.modelled:
-            await self._tell_once("NotSimulated", _not_simulated(container, self._under_job()))
-        return True
+            await self.tell_once("NotSimulated", _not_simulated(container, self._under_job()))
+        return None
+
+    def _ready_at_once(self) -> bool:
+        """An init container is ready when it has ended well; others when their probe says so."""
+        container = self.container
+        if container.init and not container.sidecar:
+            return False
+        return container.started and "readinessProbe" not in container.spec
+
+    async def _give_up(self, reason: str, message: str) -> float:
+        """Show a start that failed: waiting, with the end in `lastState`, if it may try again."""
+        container = self.container
+        if not self._ended():
+            container.last = container.state
+            return await self.wait_as(reason, message, pulling.SOON)
+        await self.note()
+        return 0.0
 
     async def _follow(self) -> None:
         """Wait until the process exits, a probe gives it up, or a new image replaces it."""
@@ -233,15 +279,18 @@ class Lifecycle:
                 task.cancel()
         if exited in done:
             self.terminate(*exited.result())
-            await self.write()
-        elif sick in done:
+            await self.note()
+            return
+        if sick in done:
             why = messages.killing_unhealthy(self.container.name, sick.result())
             await self.kill(self._grace(sick.result()), why)
-            await self.write()
-        else:
-            self._changed.clear()
-            await self.kill(self._grace(""), messages.killing_changed(self.container.name))
-            self._failures = -1  # the replacement starts at once, and counts as no failure
+            if self._ended():
+                await self.say(messages.killing(self.container.name))
+                await self.note()
+            return
+        self._changed.clear()
+        await self.kill(self._grace(""), messages.killing_changed(self.container.name))
+        self._failures = -1  # the replacement starts at once, and counts as no failure
 
     def _grace(self, probe: str) -> float:
         spec = self.container.spec
@@ -278,15 +327,15 @@ class Lifecycle:
         code = messages.START_ERROR_EXIT_CODE
         self.container.state = terminated(code, messages.START_ERROR, never, _now(), cid, text)
 
-    async def _not_verified(self) -> None:
-        image = self.container.spec["image"]
-        text = f'gpulab has no list of the tags of this repository; it took for granted "{image}"'
-        await self._tell_once("ImageNotVerified", text)
-
-    async def _tell_once(self, reason: str, message: str) -> None:
+    async def tell_once(self, reason: str, message: str) -> None:
+        """Record an event of ours that one container needs to see only once."""
         if reason not in self._told:
             self._told.add(reason)
             await self.say(Event(reason, message))
+
+    def _now(self) -> float:
+        """Seconds of the simulation."""
+        return asyncio.get_running_loop().time() * self.world.speed
 
     @property
     def _key(self) -> str:

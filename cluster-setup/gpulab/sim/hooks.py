@@ -11,15 +11,28 @@ if TYPE_CHECKING:
     from gpulab.sim.container import Lifecycle
 
 
-async def post_start(owner: Lifecycle) -> Event | None:
-    """Run postStart; the event if it failed, after which the container is killed."""
+POST_START_ERROR = "PostStartHookError"
+
+
+async def post_start(owner: Lifecycle) -> str | None:
+    """Run postStart; the waiting message if it failed, after which the container is killed."""
     handler = (owner.container.spec.get("lifecycle") or {}).get("postStart")
     if not handler:
         return None
     await _sleep(owner, handler, float("inf"))
-    if attempt(owner, handler | {"timeoutSeconds": float("inf")}) is None:
+    problem = attempt(owner, handler | {"timeoutSeconds": float("inf")})
+    if problem is None:
         return None
-    return Event("FailedPostStartHook", "PostStartHook failed", "Warning")
+    await owner.say(Event("FailedPostStartHook", "PostStartHook failed", "Warning"))
+    await owner.say(Event("Killing", "FailedPostStartHook"))
+    meta, name = owner.pod["metadata"], owner.container.name
+    where = f'Container "{name}" in Pod "{meta["name"]}_{meta["namespace"]}({meta["uid"]})"'
+    if "exec" not in handler:
+        return f'HTTP lifecycle hook for {where} failed - error: {problem[1]}, message: ""'
+    command = " ".join(handler["exec"].get("command") or [])
+    failed = f"command '{command}' exited with {problem[2]}: {problem[1]}"
+    said = f'message: "{problem[1]}"'
+    return f"Exec lifecycle hook ([{command}]) for {where} failed - error: {failed}, {said}"
 
 
 async def pre_stop(owner: Lifecycle, grace: float) -> None:

@@ -23,8 +23,9 @@ class Repository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One repository; `tags` are those known to exist."""
 
     repository: str  # with its registry, as in docker.io/nvidia/cuda
-    tags: tuple[str, ...]
     sources: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+    exists: bool = True  # false: the registry knows no such repository
     size_mib: dict[str, float] = {}  # compressed size by tag, where a source gives it
     has: tuple[str, ...] = ()  # commands in the image
 
@@ -55,6 +56,8 @@ class Images:
         known = self._repositories.get(repository(image))
         if known is None:
             return _arrives(UNKNOWN_MIB, verified=False)
+        if not known.exists:
+            return Pull(messages.repository_not_found(image))
         tag = messages.reference(image).rpartition(":")[2]
         if "@" not in image and tag not in known.tags:
             return Pull(messages.tag_not_found(image))

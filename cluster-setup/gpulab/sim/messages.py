@@ -6,6 +6,9 @@ v1.5.2, the runc that containerd v2.3.7 names in `script/setup/runc-version`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 
@@ -61,6 +64,18 @@ OOM_KILLED = "OOMKilled"
 START_ERROR = "StartError"
 START_ERROR_EXIT_CODE = 128
 
+# pkg/volume/util/operationexecutor, exponential backoff: 500 ms, doubled up to 2 min 2 s
+MOUNT_RETRY, MOUNT_RETRY_MAX = 0.5, 122.0
+
+# pkg/kubelet/kubelet_pods.go: a container of a Pod that ends before the container ever ran
+NOT_LOCATED = {
+    "terminated": {
+        "exitCode": 137,
+        "reason": "ContainerStatusUnknown",
+        "message": "The container could not be located when the pod was terminated",
+    }
+}
+
 # pkg/kubelet/active_deadline.go: reason and message
 DEADLINE_EXCEEDED = (
     "DeadlineExceeded",
@@ -105,12 +120,32 @@ def never_pulled(image: str) -> Event:
 
 def invalid_image_name(image: str) -> tuple[Event, str]:
     """Refuse an image reference that does not parse: the event, and the waiting message."""
-    kind = "repository name must be lowercase" if image != image.lower() else ""
-    why = f"invalid reference format{f': {kind}' if kind else ''}"
-    text = (
-        f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": {why}'
-    )
+    why = "invalid reference format"
+    name = reference(image).partition("@")[0].rpartition(":")[0].partition("/")[2]
+    if name != name.lower():
+        why += f": repository name ({name}) must be lowercase"
+    parse = f'couldn\'t parse image name "{image}": {why}'
+    text = f'Failed to apply default image tag "{image}": {parse}'
     return Event("InspectFailed", text, "Warning"), text
+
+
+def non_root_problem(pod: Mapping[str, Any], container: Mapping[str, Any]) -> str | None:
+    """Refuse to run as root where the Pod forbids it (verifyRunAsNonRoot in security_context.go).
+
+    All images count as running as root: what an image says of its user is not in the catalogue.
+    """
+    whole, own = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
+    user = own.get("runAsUser", whole.get("runAsUser"))
+    if not own.get("runAsNonRoot", whole.get("runAsNonRoot")) or user:
+        return None
+    meta = pod["metadata"]
+    where = f'(pod: "{meta["name"]}_{meta["namespace"]}({meta["uid"]})", container: '
+    why = (
+        "container has runAsNonRoot and image will run as root"
+        if user is None
+        else "container's runAsUser breaks non-root policy"
+    )
+    return f"{why} {where}{container['name']})"
 
 
 def pull_failed(image: str, cause: str) -> Event:

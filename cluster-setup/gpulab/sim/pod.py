@@ -23,9 +23,11 @@ from gpulab.sim.status import (
     container_status,
     parse,
     phase,
+    pod_resources,
     stamp,
     waiting,
 )
+from gpulab.sim.turns import Turns
 
 log = logging.getLogger(__name__)
 Pod = dict[str, Any]
@@ -49,6 +51,7 @@ class PodWorker:
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
+        self._turns = Turns(self._write)
         self.inits = [self._lifecycle(spec, True) for spec in _specs(pod, "initContainers")]
         self.mains = [self._lifecycle(spec, False) for spec in _specs(pod, "containers")]
 
@@ -134,9 +137,11 @@ class PodWorker:
         if not await self._admit():
             return False
         await self._write()
+        pause = messages.MOUNT_RETRY
         while event := await references.mount_problem(self._world.api, self.pod):
             await self._say(None, event)
-            await self._world.pass_time(messages.SYNC_SECONDS)
+            await self._world.pass_time(pause)
+            pause = min(pause * 2, messages.MOUNT_RETRY_MAX)
         await self._world.pass_time(SANDBOX_SECONDS)
         self._set_up_network()
         return True
@@ -161,7 +166,8 @@ class PodWorker:
         await self._say(None, Event(self._verdict[0], self._verdict[1]))
         grace = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
         await asyncio.gather(*(lifecycle.kill(grace) for lifecycle in self.lifecycles))
-        await self._write()
+        await self._say(None, Event(self._verdict[0], self._verdict[1]))
+        await self._write(terminal=True)
         self._free()
 
     async def _admit(self) -> bool:
@@ -233,17 +239,31 @@ class PodWorker:
         grace = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
         for lifecycle in reversed(self.inits):
             await lifecycle.kill(grace)
-        await self._write()
+        await self._write(terminal=True)
         self._free()
 
     async def _terminate(self) -> None:
         if self._task is not None:
             self._task.cancel()
         grace = float(self.pod["metadata"].get("deletionGracePeriodSeconds") or 0)
-        await asyncio.gather(*(lifecycle.kill(grace) for lifecycle in self.lifecycles))
-        await self._write()
+        if self._phase not in FINAL:
+            await self._stop(grace)
         self._free()
         await self._remove()
+
+    async def _stop(self, grace: float) -> None:
+        """Kill what runs; what never ran is shown as the kubelet shows it."""
+        await asyncio.gather(*(lifecycle.kill(grace) for lifecycle in self.lifecycles))
+        waiting_ones = [c for c in self.lifecycles if "waiting" in c.container.state]
+        never_ran = [c.container for c in waiting_ones if not c.container.last]
+        if never_ran and self.ip:
+            for container in never_ran:
+                container.state = waiting(messages.CONTAINER_CREATING)
+            await self._write()
+        for lifecycle in waiting_ones:
+            container = lifecycle.container
+            container.state = container.last or dict(messages.NOT_LOCATED)
+        await self._write(terminal=True)
 
     async def _remove(self) -> None:
         body = {"gracePeriodSeconds": 0, "preconditions": {"uid": self._uid}}
@@ -255,30 +275,37 @@ class PodWorker:
 
     # -- status
 
-    async def _write(self) -> None:
-        """Write the whole status as the containers' states give it."""
+    async def _write(self, *, terminal: bool = False) -> None:
+        """Write the whole status as the containers' states give it.
+
+        The phase becomes Succeeded or Failed only with the `terminal` write, the Pod's last.
+        """
         inits, mains = ([c.container for c in group] for group in (self.inits, self.mains))
         policy = self.pod["spec"]["restartPolicy"]
-        self._phase = "Failed" if self._verdict else phase(policy, inits, mains, self._initialized)
+        found = phase(policy, inits, mains, self._initialized, terminal)
+        if terminal or found not in FINAL:
+            self._phase = "Failed" if self._verdict else found
         now = dt.datetime.now(dt.UTC)
+        self._conditions.generation = self.pod["metadata"].get("generation", 1)
         sandbox = bool(self.ip) and self._phase not in FINAL
         status: dict[str, Any] = {
             "phase": self._phase,
-            "observedGeneration": self.pod["metadata"].get("generation"),
+            "observedGeneration": self._conditions.generation,
             "conditions": self._conditions.compute(
                 self._phase, inits, mains, sandbox, self._initialized, now
             ),
             "startTime": stamp(self._started),
             "hostIP": self._node.node.ip,
             "hostIPs": [{"ip": self._node.node.ip}],
-            "containerStatuses": [container_status(c) for c in mains],
+            "containerStatuses": [container_status(c, self.pod) for c in mains],
+            **pod_resources(mains),
         }
         if not self._placed():
             since = stamp(self._started)
             placed = {"type": "PodScheduled", "status": "True", "lastTransitionTime": since}
             status["conditions"].append(placed)
         if inits:
-            status["initContainerStatuses"] = [container_status(c) for c in inits]
+            status["initContainerStatuses"] = [container_status(c, self.pod) for c in inits]
         if self.ip:
             status |= {"podIP": self.ip, "podIPs": [{"ip": self.ip}]}
         if self._verdict:
@@ -333,7 +360,7 @@ class PodWorker:
             self._node,
             self._world,
             say=self._say,
-            write=self._write,
+            turns=self._turns,
             ip=lambda: self.ip,
         )
 

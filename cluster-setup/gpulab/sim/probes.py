@@ -28,10 +28,6 @@ async def watch(owner: Lifecycle) -> str:
         failed = await _until_started(owner, spec["startupProbe"])
         if failed:
             return failed
-    if not container.started or (not container.ready and "readinessProbe" not in spec):
-        container.started = True
-        container.ready = container.ready or "readinessProbe" not in spec
-        await owner.write()
     readiness = asyncio.ensure_future(_keep_ready(owner, spec.get("readinessProbe")))
     try:
         return await _until_dead(owner, spec.get("livenessProbe"))
@@ -48,7 +44,7 @@ async def _until_started(owner: Lifecycle, probe: Mapping[str, Any]) -> str:
         if problem is None:
             owner.container.started = True
             owner.container.ready = "readinessProbe" not in owner.container.spec
-            await owner.write()
+            await owner.note()
             return ""
         failures += 1
         if failures < probe.get("failureThreshold", 3):
@@ -85,25 +81,26 @@ async def _keep_ready(owner: Lifecycle, probe: Mapping[str, Any] | None) -> None
             ready = False
         if ready != owner.container.ready:
             owner.container.ready = ready
-            await owner.write()
+            await owner.note()
         await asyncio.sleep(probe.get("periodSeconds", 10))
 
 
 async def _try(owner: Lifecycle, probe: Mapping[str, Any], kind: str) -> str | None:
     """Probe once; what went wrong, after the event about it."""
-    problem = attempt(owner, probe, f"{kind} probe")
+    problem = attempt(owner, probe)
     if problem is not None:
-        errored, text = problem
+        errored, text, _ = problem
         word = "errored" if errored else "failed"
         await owner.say(Event("Unhealthy", f"{kind} probe {word}: {text}", "Warning"))
         return text
     return None
 
 
-def attempt(
-    owner: Lifecycle, handler: Mapping[str, Any], what: str = ""
-) -> tuple[bool, str] | None:
-    """Run a probe's or a hook's handler: (whether it could not even run, text), None if well."""
+Problem = tuple[bool, str, int]  # whether it could not even run, the text, the exit code
+
+
+def attempt(owner: Lifecycle, handler: Mapping[str, Any]) -> Problem | None:
+    """Run a probe's or a hook's handler; None if all is well."""
     if "exec" in handler:
         return _execute(owner, handler["exec"].get("command") or [], _timeout(handler))
     if "sleep" in handler:
@@ -117,11 +114,11 @@ def attempt(
     if scheme == "httpGet":
         method = handler[scheme].get("scheme", "HTTP").lower()
         path = "/" + handler[scheme].get("path", "/").lstrip("/")
-        return False, f'Get "{method}://{host}:{port}{path}": {refused}'
+        return False, f'Get "{method}://{host}:{port}{path}": {refused}', 1
     if scheme == "grpc":
         text = f'timeout: failed to connect service "{host}:{port}" within 1s: context deadline'
-        return False, f"{text} exceeded"
-    return False, refused
+        return False, f"{text} exceeded", 1
+    return False, refused, 1
 
 
 def _timeout(handler: Mapping[str, Any]) -> float:
@@ -136,13 +133,13 @@ def _port(spec: Mapping[str, Any], port: int | str) -> int:
     return int(named.get(port, 0))
 
 
-def _execute(owner: Lifecycle, argv: list[str], timeout: float) -> tuple[bool, str] | None:
+def _execute(owner: Lifecycle, argv: list[str], timeout: float) -> Problem | None:
     """Run a command in the container at once, in its own time."""
     found = owner.find(argv)
     if isinstance(found, CannotStart):
-        return True, _cannot_exec(owner, found.executable)
+        return True, _cannot_exec(owner, found.executable), 1
     if not found.modelled:
-        return False, f"gpulab does not model the command {' '.join(argv)!r}"
+        return False, f"gpulab does not model the command {' '.join(argv)!r}", 127
     now = dt.datetime.now(dt.UTC)
     run, text = Run(found.script, now), ""
     for event in run:
@@ -151,8 +148,9 @@ def _execute(owner: Lifecycle, argv: list[str], timeout: float) -> tuple[bool, s
         elif isinstance(event, Await) or (
             isinstance(event, Sleep) and _exceeds(run.clock.now, event, now, timeout)
         ):
-            return True, f'command timed out: "{" ".join(argv)}" timed out after {timeout:g}s'
-    return None if not run.code else (False, text[:MAX_OUTPUT])
+            words = " ".join(argv)
+            return True, f'command timed out: "{words}" timed out after {timeout:g}s', 1
+    return (False, text[:MAX_OUTPUT], run.code) if run.code else None
 
 
 def _exceeds(clock: dt.datetime, event: Sleep, began: dt.datetime, timeout: float) -> bool:

@@ -1,20 +1,18 @@
-"""How an image comes to a node: policy, pull, errors and back-off."""
+"""How an image comes to a node: policy, pull, errors and back-off (pkg/kubelet/images)."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from gpulab.sim import messages
-from gpulab.sim.runtime import World
-from gpulab.sim.status import waiting
 
 if TYPE_CHECKING:
     from gpulab.sim.container import Lifecycle
 
 PRESENT_PULL_SECONDS = 0.3  # our reading: a pull that finds every layer in place
+SOON = 1.0  # the next sync after a failed one
 # A valid reference after github.com/distribution/reference: lower case, optional port and tag.
 REFERENCE = re.compile(
     r"(?:[\w.-]+(?::\d+)?/)?[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
@@ -23,42 +21,28 @@ REFERENCE = re.compile(
 )
 
 
-async def fetch(
-    owner: Lifecycle, world: World, not_verified: Callable[[], Awaitable[None]]
-) -> None:
-    """Return once the image is on the node; meanwhile show what the kubelet shows."""
-    failures, container = 0, owner.container
-    while (problem := await _pull(owner, world, not_verified)) is not None:
-        reason, cause = problem
-        container.state = waiting(reason, cause)
-        await owner.write()
-        failures += 1
-        if reason == messages.ERR_IMAGE_PULL:
-            await owner.pause(min(1.0, failures))
-            await _say_back_off(owner, cause)
-        if await owner.pause(messages.IMAGE_PULL_BACKOFF.delay(failures)):
-            failures = 0  # another image, another back-off
+class Puller:
+    """Fetches one container's image; each `attempt` is what one sync of the kubelet does."""
 
+    def __init__(self, owner: Lifecycle) -> None:
+        self._owner = owner
+        self._failures: dict[str, int] = {}  # by image
+        self._allowed = 0.0  # loop time, in simulated seconds, of the next pull
+        self._cause = ""
 
-async def _say_back_off(owner: Lifecycle, cause: str) -> None:
-    image = owner.container.spec["image"]
-    text = messages.pull_back_off_waiting(image, cause)
-    owner.container.state = waiting(messages.IMAGE_PULL_BACK_OFF, text)
-    await owner.write()
-    await owner.say(messages.pull_back_off(image))
-    await owner.say(messages.container_error(messages.IMAGE_PULL_BACK_OFF))
+    async def attempt(self) -> float | None:
+        """None once the image is on the node; otherwise the seconds until the next attempt."""
+        image = self._owner.container.spec["image"]
+        if not REFERENCE.fullmatch(image):
+            return await self._refuse_name(image)
+        if self._failures.get(image) and (left := self._allowed - self._now()) > 0:
+            return await self._back_off(image, left)
+        async with self._owner.node.pulling[image]:
+            return await self._fetch(image)
 
-
-async def _pull(
-    owner: Lifecycle, world: World, not_verified: Callable[[], Awaitable[None]]
-) -> tuple[str, str] | None:
-    """Waiting reason and message if the image cannot be had now."""
-    image, policy = owner.container.spec["image"], owner.container.spec.get("imagePullPolicy")
-    if not REFERENCE.fullmatch(image):
-        return await _refuse_name(owner, image)
-    asked = asyncio.get_running_loop().time()
-    async with owner.node.pulling[image]:
-        present = image in owner.node.images
+    async def _fetch(self, image: str) -> float | None:
+        owner = self._owner
+        present, policy = image in owner.node.images, owner.container.spec.get("imagePullPolicy")
         if present and policy != "Always":
             await owner.say(messages.already_present(image))
             return None
@@ -66,25 +50,44 @@ async def _pull(
             event = messages.never_pulled(image)
             await owner.say(event)
             await owner.say(messages.container_error(messages.ERR_IMAGE_NEVER_PULL))
-            return messages.ERR_IMAGE_NEVER_PULL, event.message
-        pull = world.images.pull(image)
+            return await owner.wait_as(messages.ERR_IMAGE_NEVER_PULL, event.message, SOON)
         await owner.say(messages.pulling(image))
+        pull = owner.world.images.pull(image)
         if pull.failure is not None:
-            await owner.say(messages.pull_failed(image, pull.failure))
-            await owner.say(messages.container_error(messages.ERR_IMAGE_PULL))
-            return messages.ERR_IMAGE_PULL, pull.failure
+            return await self._fail(image, pull.failure)
         seconds = PRESENT_PULL_SECONDS if present else pull.seconds
-        began = asyncio.get_running_loop().time()
-        await world.pass_time(seconds)
+        await owner.world.pass_time(seconds)
         owner.node.images.add(image)
-    await owner.say(messages.pulled(image, seconds, seconds + began - asked, pull.size))
-    if not pull.verified:
-        await not_verified()
-    return None
+        self._failures.pop(image, None)
+        await owner.say(messages.pulled(image, seconds, seconds, pull.size))
+        if not pull.verified:
+            await owner.tell_once("ImageNotVerified", _not_verified(image))
+        return None
+
+    async def _fail(self, image: str, cause: str) -> float:
+        await self._owner.say(messages.pull_failed(image, cause))
+        await self._owner.say(messages.container_error(messages.ERR_IMAGE_PULL))
+        failures = self._failures[image] = self._failures.get(image, 0) + 1
+        self._allowed = self._now() + messages.IMAGE_PULL_BACKOFF.delay(failures)
+        self._cause = cause
+        return await self._owner.wait_as(messages.ERR_IMAGE_PULL, cause, SOON)
+
+    async def _back_off(self, image: str, left: float) -> float:
+        await self._owner.say(messages.pull_back_off(image))
+        await self._owner.say(messages.container_error(messages.IMAGE_PULL_BACK_OFF))
+        text = messages.pull_back_off_waiting(image, self._cause)
+        wait = min(left, messages.SYNC_SECONDS)
+        return await self._owner.wait_as(messages.IMAGE_PULL_BACK_OFF, text, wait)
+
+    async def _refuse_name(self, image: str) -> float:
+        event, text = messages.invalid_image_name(image)
+        await self._owner.say(event)
+        await self._owner.say(messages.container_error("InvalidImageName"))
+        return await self._owner.wait_as("InvalidImageName", text, SOON)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time() * self._owner.world.speed
 
 
-async def _refuse_name(owner: Lifecycle, image: str) -> tuple[str, str]:
-    event, text = messages.invalid_image_name(image)
-    await owner.say(event)
-    await owner.say(messages.container_error("InvalidImageName"))
-    return "InvalidImageName", text
+def _not_verified(image: str) -> str:
+    return f'gpulab has no list of the tags of this repository; it took for granted "{image}"'

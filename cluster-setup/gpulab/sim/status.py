@@ -90,23 +90,26 @@ def exit_reason(code: int) -> str:
     return messages.COMPLETED if code == 0 else messages.ERROR
 
 
-def container_status(container: Container) -> dict[str, Any]:
-    """One entry of containerStatuses or initContainerStatuses."""
+def container_status(container: Container, pod: Mapping[str, Any]) -> dict[str, Any]:
+    """One entry of containerStatuses or initContainerStatuses; the fields are a real kubelet's."""
     resources = container.spec.get("resources") or {}
     done = container.init and not container.sidecar and container.exit_code == 0
+    made = bool(container.container_id)
+    image = str(container.spec["image"])
     entry = {
         "name": container.name,
-        "image": container.spec["image"],
+        "image": messages.reference(image) if made else image,
         "imageID": container.image_id,
-        "containerID": container.container_id,
         "restartCount": container.restarts,
         "ready": done or container.ready,
         "started": container.started,
         "state": container.state,
         "lastState": container.last,
+        "volumeMounts": [_mount(mount) for mount in container.spec.get("volumeMounts") or []],
     }
-    if resources:
-        entry["resources"] = resources
+    if made:
+        user = {"linux": _user(container.spec, pod["spec"])}
+        entry |= {"containerID": container.container_id, "resources": resources, "user": user}
     if resources.get("requests"):
         entry["allocatedResources"] = resources["requests"]
     if container.gpus:
@@ -121,16 +124,65 @@ def container_status(container: Container) -> dict[str, Any]:
     return entry
 
 
+def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {"name": mount["name"], "mountPath": mount["mountPath"]}
+    if mount.get("readOnly"):
+        kept |= {"readOnly": True, "recursiveReadOnly": "Disabled"}
+    return kept
+
+
+def _user(container: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom the process runs as: the container's word, else the Pod's, else root."""
+    whole, own = pod.get("securityContext") or {}, container.get("securityContext") or {}
+    uid, gid = (own.get(key, whole.get(key, 0)) for key in ("runAsUser", "runAsGroup"))
+    groups = [gid, *([whole["fsGroup"]] if "fsGroup" in whole else [])]
+    groups += whole.get("supplementalGroups") or []
+    return {"uid": uid, "gid": gid, "supplementalGroups": list(dict.fromkeys(groups))}
+
+
+def pod_resources(containers: Sequence[Container]) -> dict[str, Any]:
+    """`resources` and `allocatedResources` of the whole Pod: the sums over its containers."""
+    sums = {kind: _sum(containers, kind) for kind in ("requests", "limits")}
+    status: dict[str, Any] = {"resources": {kind: total for kind, total in sums.items() if total}}
+    if sums["requests"]:
+        status["allocatedResources"] = sums["requests"]
+    return status
+
+
+def _sum(containers: Sequence[Container], kind: str) -> dict[str, str]:
+    """The sum of each resource; a limit counts only if every container has it."""
+    parts = [(c.spec.get("resources") or {}).get(kind) or {} for c in containers]
+    names = dict.fromkeys(name for part in parts for name in part)
+    if kind == "limits":
+        names = dict.fromkeys(name for name in names if all(name in part for part in parts))
+    return {name: _total([part[name] for part in parts if name in part]) for name in names}
+
+
+def _total(amounts: Sequence[Any]) -> str:
+    """One amount as it was written; several in the smallest unit that stays whole."""
+    if len(amounts) == 1:
+        return str(amounts[0])
+    total = sum(quantity(amount) for amount in amounts)
+    return str(int(total)) if total == int(total) else f"{int(total * 1000)}m"
+
+
 def phase(
-    policy: str, inits: Sequence[Container], mains: Sequence[Container], initialized: bool
+    policy: str,
+    inits: Sequence[Container],
+    mains: Sequence[Container],
+    initialized: bool,
+    terminal: bool = False,
 ) -> str:
     """The Pod's phase, after getPhase in pkg/kubelet/kubelet_pods.go.
 
-    `initialized` says whether the init containers have once let the main ones start.
+    `initialized` says whether the init containers have once let the main ones start, `terminal`
+    that no container will start again, whatever the policy.
     """
     if _initializing(inits, initialized):
         failed = any(_last_code(c) for c in inits if not c.sidecar)
-        return "Failed" if failed and policy == "Never" else "Pending"
+        return "Failed" if terminal or (failed and policy == "Never") else "Pending"
+    if terminal:
+        return "Succeeded" if all(c.exit_code == 0 for c in mains) else "Failed"
     if any(not c.running and _last_code(c) is None for c in mains):
         return "Pending"
     if any(c.running for c in mains) or policy == "Always":
@@ -159,6 +211,7 @@ class Conditions:
     """The kubelet's four conditions; each keeps the time of its last transition."""
 
     since: dict[str, tuple[str, str]] = field(default_factory=dict)  # type → (status, time)
+    generation: int = 1  # of the Pod's spec that the kubelet has acted on
 
     def restore(self, existing: Iterable[Mapping[str, Any]]) -> None:
         for condition in existing:
@@ -199,7 +252,8 @@ class Conditions:
             self.since[kind] = (value, since)
         # null deletes what an earlier write said
         words = {"reason": why.get("reason"), "message": why.get("message")}
-        return {"type": kind, "status": value, "lastTransitionTime": since, **words}
+        seen = {"observedGeneration": self.generation}
+        return {"type": kind, "status": value, "lastTransitionTime": since, **words, **seen}
 
 
 def _unfinished(inits: Sequence[Container]) -> list[str]:

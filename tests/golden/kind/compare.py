@@ -68,7 +68,8 @@ def common(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
 
 def differences(golden: Object, run: Object) -> list[str]:
     """Every way in which `run` disagrees, one line each, with where."""
-    return [f"never came: {run['stuck']}"] * ("stuck" in run) + [
+    return [
+        *(f"never came: {words}" for words in [run.get("stuck")] if words),
         *_compare(golden["pods"], run["pods"], "Pod "),
         *_compare(golden["events"], _without_our_own(run["events"]), "events of "),
         *_compare(golden["objects"], run["objects"], "status of "),

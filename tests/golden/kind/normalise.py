@@ -28,6 +28,8 @@ PATTERNS = [
     (re.compile(r"\b\d+/\d+ nodes are available"), "<N>/<N> nodes are available"),
     (re.compile(r"(?<=[:,] )\d+(?= (?:Insufficient|node|No preemption|Preemption))"), "<N>"),
 ]
+# events that only say that the machine was slow, or that a probe was running as its Pod ended
+NOISE = re.compile(r"context canceled|timed out waiting for the condition")
 # what differs between any two runs, or is the object's own bookkeeping
 VOLATILE = {
     "collisionCount",
@@ -171,6 +173,10 @@ def event_order(event: Object) -> int:
 
 def event_count(event: Object) -> int:
     return max(event.get("count") or 1, (event.get("series") or {}).get("count") or 1)
+
+
+def is_noise(event: Object) -> bool:
+    return bool(NOISE.search(event.get("message") or ""))
 
 
 def component(event: Object) -> str:

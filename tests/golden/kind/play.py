@@ -151,19 +151,23 @@ def _pod(statuses: Iterable[Object], plain: Plain) -> Object:
 
 
 def _events(story: Story, plain: Plain) -> Object:
-    """By object and component: lines in order, and those that were counted more than once."""
+    """By object and component: lines in order, and those that a kubelet counted more than once.
+
+    How often the scheduler and the controllers say something depends on what else happens there.
+    """
     events: dict[str, dict[str, list[str]]] = {}
-    repeated: list[str] = []
-    for event in sorted(story.events.values(), key=normalise.event_order):
-        about = event["involvedObject"]
+    repeated: set[str] = set()
+    told = [event for event in story.events.values() if not normalise.is_noise(event)]
+    for event in sorted(told, key=normalise.event_order):
+        about, who = event["involvedObject"], normalise.component(event)
         key = f"{about['kind']}/{story.names.normal(about['name'])}"
         line = plain(normalise.event_line(event))
-        lines = events.setdefault(key, {}).setdefault(normalise.component(event), [])
-        if line in lines or normalise.event_count(event) > 1:
-            repeated.append(f"{key} {line}")
+        lines = events.setdefault(key, {}).setdefault(who, [])
+        if who == "kubelet" and (line in lines or normalise.event_count(event) > 1):
+            repeated.add(f"{key} {line}")
         if line not in lines:
             lines.append(line)
-    return {"events": events, "repeated": sorted(set(repeated))}
+    return {"events": events, "repeated": sorted(repeated)}
 
 
 async def _steps(stage: Stage, scenario: Scenario, namespace: str, story: Story) -> str:

@@ -1,0 +1,1 @@
+kubectl label pods --all ticket=solved --namespace gpu-access

@@ -1,0 +1,2 @@
+kubectl replace --force --filename pod.yaml
+kubectl apply --filename beside.yaml

@@ -1,0 +1,77 @@
+"""Every notebook runs from top to bottom in a learner's folder, against a real cluster."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gpulab import binaries, jupyter
+from gpulab.paths import ROOT, LabPaths
+
+from tests.conftest import Done, Lab, run
+
+pytestmark = pytest.mark.live
+LESSONS = sorted(ROOT.glob("course/*.ipynb"))
+EXERCISES = sorted(ROOT.glob("exercises/*/exercise.ipynb"))
+NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120"]
+
+
+def name(path: Path) -> str:
+    return path.parent.name if path.name == "exercise.ipynb" else path.stem
+
+
+@pytest.fixture
+def learner(lab: Lab, tmp_path: Path) -> Iterator[Lab]:
+    """The shared lab with a learner's folder and what JupyterLab sets for its kernels."""
+    paths = LabPaths(lab.name, lab.root)
+    found = jupyter.environment(paths, binaries.ensure()["kubectl"])
+    given = {key: found[key] for key in ("PATH", "KUBECONFIG", "GPULAB_NAME")}
+    yield Lab(lab.name, lab.env | given | {"GPULAB_WORK": str(tmp_path / "work")})
+    for exercise in EXERCISES:
+        clean(lab, exercise.with_name("setup.yaml"))
+
+
+def clean(lab: Lab, setup: Path) -> None:
+    lab.kubectl("delete", "-f", str(setup), "--ignore-not-found", "--grace-period=0", "--force")
+
+
+def play(learner: Lab, notebook: Path) -> Done:
+    """Run a copy of a notebook in the learner's folder, cell by cell."""
+    copy = learner.work / notebook.relative_to(ROOT)
+    copy.parent.mkdir(parents=True)
+    shutil.copy(notebook, copy)
+    nbval = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *NBVAL]
+    return run(
+        [*nbval, "--rootdir", str(learner.work), str(copy)], learner.env, 250, cwd=copy.parent
+    )
+
+
+@pytest.mark.parametrize("notebook", [*LESSONS, *EXERCISES], ids=name)
+def test_a_notebook_stores_no_output(notebook: Path) -> None:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert not [cell for cell in code if cell["outputs"] or cell["execution_count"]]
+
+
+@pytest.mark.parametrize("notebook", LESSONS, ids=name)
+def test_a_lesson_runs_and_leaves_no_pod_behind(learner: Lab, notebook: Path) -> None:
+    done = play(learner, notebook)
+    assert done.returncode == 0, done.stdout
+    left = learner.kubectl("get", "pods", "-n", "default", "-o", "name").stdout.split()
+    assert left == []
+
+
+@pytest.mark.parametrize("notebook", EXERCISES, ids=name)
+def test_an_exercise_as_shipped_runs_and_scores_exactly_0(learner: Lab, notebook: Path) -> None:
+    done = play(learner, notebook)
+    assert done.returncode == 0, done.stdout
+    check = learner.gpulab("check", notebook.parent.name, "--json")
+    assert check.returncode == 1, check.stderr
+    report = json.loads(check.stdout)
+    assert report["score"] == 0
+    assert report["max_score"] > 0
