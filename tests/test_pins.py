@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,3 +194,29 @@ def test_no_file_names_a_package_index_or_a_folder_of_one_machine() -> None:
         if word.encode() in path.read_bytes()
     ]
     assert found == []
+
+
+def test_every_imported_package_is_a_declared_dependency() -> None:
+    """What another package happens to bring may be gone with its next version."""
+    wanted = (Requirement(line).name for line in project()["project"]["dependencies"])
+    declared = {name.replace("-", "_").lower() for name in wanted} | {"yaml"}  # pyyaml's own name
+    sources = [*ROOT.glob("autograders/**/*.py"), *ROOT.glob("cluster-setup/gpulab/**/*.py")]
+
+    imported = {(module, path) for path in sources for module in _imports(path)}
+
+    strange = {
+        f"{path.relative_to(ROOT)} imports {module}"
+        for module, path in imported
+        if module not in sys.stdlib_module_names
+        and module not in ("autograders", "gpulab")
+        and module not in declared
+    }
+    assert not strange
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-import click
 import typer
 
 from autograders.errors import InputError
@@ -24,10 +23,13 @@ def run(arguments: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
     except InputError as error:
         return _say(error.what, error.do, debug)
-    except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "gpulab"
+    except typer.TyperException as error:  # a wrong option or argument
+        if not error.format_message():  # no command at all: Typer has shown the help
+            return 0
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "gpulab"
         return _say(error.format_message(), f"see {path} --help", debug)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("\nStopped.", file=sys.stderr)  # noqa: T201 (no console yet, or a broken one)
         return 130
     except OSError as error:
