@@ -26,6 +26,7 @@ __all__ = [
     "expect",
     "expect_gpu_node",
     "expect_gpus",
+    "expect_no_bypass",
     "expect_placed_by_scheduler",
     "expect_pulled",
     "expect_started",
@@ -140,6 +141,28 @@ def expect_gpu_node(node: Node) -> None:
         f"node {node.name} has no nvidia.com/gpu",
         "ask for a GPU in the limits; then the scheduler takes a node that has one",
     )
+
+
+def expect_no_bypass(pod: Pod) -> None:
+    """Nothing gives the Pod GPUs that it did not ask for."""
+    found = ", ".join(bypasses(pod))
+    expect(
+        not found,
+        f"Pod {pod.name} has {found}",
+        "take that out; the limit is all that is needed",
+    )
+
+
+def bypasses(pod: Pod) -> list[str]:
+    """What would show a container GPUs that nobody counts."""
+    volumes = [(each.get("hostPath") or {}).get("path") for each in pod.spec.get("volumes") or ()]
+    found = [f"a hostPath volume of {path}" for path in volumes if path]
+    for container in pod.all_containers:
+        if container.privileged:
+            found.append(f"a privileged container ({container.name})")
+        if "NVIDIA_VISIBLE_DEVICES" in container.env:
+            found.append(f"NVIDIA_VISIBLE_DEVICES set by hand ({container.name})")
+    return found
 
 
 def expect_placed_by_scheduler(pod: Pod) -> None:

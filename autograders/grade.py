@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from autograders.collect import Waiting, collect_settled
 from autograders.connect import Api, connect
 from autograders.load import Exercise
-from autograders.model import Evidence, Phase, Report
+from autograders.model import Evidence, Phase, Probe, Report
 from autograders.quiz import read_answers
 from autograders.run import decide
 
@@ -26,10 +27,11 @@ def grade_live(
     api: Api | None = None,
     waiting: Waiting | None = None,
     before: tuple[Phase, ...] = (),
+    probes: Mapping[str, Probe] | None = None,
 ) -> Report:
     """Grade what the cluster shows now; pass an `api` to keep its connections between calls."""
     answers = read_answers(answers_file)
-    known = (exercise, provider, versions or {}, speed, seed, waiting, before)
+    known = (exercise, provider, versions or {}, speed, seed, waiting, before, probes)
     if api is None:
         with connect(kubeconfig) as own:
             evidence = gather(own, *known)
@@ -47,12 +49,14 @@ def gather(
     seed: str | None = None,
     waiting: Waiting | None = None,
     before: tuple[Phase, ...] = (),
+    probes: Mapping[str, Probe] | None = None,
 ) -> Evidence:
     """Collect an Evidence that can be saved, and decided here or elsewhere.
 
-    `before` are phases that were collected earlier, such as `as-found`.
+    `before` are phases that were collected earlier, such as `as-found`; `probes` is what was tried
+    just before, by somebody who may do more than read.
     """
-    phase = collect_settled(api, exercise, waiting=waiting)
+    phase = replace(collect_settled(api, exercise, waiting=waiting), probes=dict(probes or {}))
     return Evidence(
         exercise=exercise.id,
         exercise_digest=exercise.digest,

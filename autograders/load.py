@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -16,6 +16,9 @@ from autograders import variants
 from autograders.access import READABLE, group_of
 from autograders.errors import InputError
 from autograders.model import AnswerKey, Check, Guard
+from autograders.quiz import question as quiz_rules
+from autograders.quiz.question import Question as Question  # also a word of this module
+from autograders.quiz.question import Quiz
 from autograders.variants import Spec, Values
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -68,42 +71,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a submission consists of."""
 
 
-class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One question of quiz.toml."""
-
-    id: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
-    """The key in answers.toml."""
-    type: Literal["text", "number", "choice"]
-    """How an answer is compared."""
-    points: Annotated[float, Meta(gt=0)]
-    """What it is worth."""
-    text: Text
-    """The question."""
-    explanation: Text
-    """Why the answer is right; shown once it is."""
-    proof: Text
-    """The command, or the cited source, that proves it."""
-    hint: str = ""
-    """What to try after a wrong answer; without one, the proof is shown."""
-    fidelity: Literal["real", "simulated"] = "real"
-    """`simulated` where the answer comes from the simulated kubelet or GPU."""
-    options: tuple[Text, ...] = ()
-    """Of a choice."""
-    answer: str | float | tuple[str | float, ...] | None = None
-    """The answer or the accepted ones; None: checks.py computes it (`@answer_key`)."""
-    unit: str = ""
-    """Of a number; an answer may repeat it."""
-    tolerance: Annotated[float, Meta(ge=0)] = 0
-    """Of a number: how far off is still right."""
-
-
-class Quiz(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """quiz.toml as a whole."""
-
-    question: tuple[Question, ...]
-    """In the order in which they are asked."""
-
-
 @dataclass(frozen=True)
 class Exercise:
     """An exercise, ready to be graded."""
@@ -144,8 +111,15 @@ class Exercise:
 
     @property
     def max_score(self) -> float:
+        """Machine-marked points."""
         checks = sum(each.points for each in self.checks)
-        return float(checks + sum(each.points for each in self.questions))
+        asked = sum(each.points for each in self.questions if not each.by_hand)
+        return float(checks + asked)
+
+    @property
+    def manual_max(self) -> float:
+        """Points that a person may give."""
+        return float(sum(each.points for each in self.questions if each.by_hand))
 
 
 def find_exercise(root: Path, text: str) -> Path:
@@ -222,20 +196,24 @@ def read_toml(path: Path, shape: type[T], values: Values | None = None) -> T:
         return msgspec.toml.decode(text, type=shape)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "put it there") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: {error}", "correct that line or key") from error
 
 
 def run_module(path: Path) -> ModuleType:
     """Run checks.py under a name that nothing imports, leaving no compiled file beside it."""
-    module = ModuleType(f"_exercise_{path.parent.name.replace('-', '_')}")
-    module.__file__ = str(path)
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        return module_of(path, compile(path.read_bytes(), str(path), "exec"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "put it there") from error
     except (SyntaxError, ImportError, NameError, AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path} cannot be loaded: {error}", "correct it") from error
+
+
+def module_of(path: Path, code: CodeType) -> ModuleType:
+    module = ModuleType(f"_exercise_{path.parent.name.replace('-', '_')}")
+    module.__file__ = str(path)
+    exec(code, module.__dict__)
     return module
 
 
@@ -264,8 +242,8 @@ def faults(exercise: Exercise) -> Iterator[str]:
     yield from (f"the name {name!r} is used twice" for name in names if names.count(name) > 1)
     computed = [key.question for key in exercise.keys]
     for question in exercise.questions:
-        if (question.answer is None) != (question.id in computed):
-            yield f"question {question.id!r} needs one key: `answer`, or an @answer_key"
+        for fault in quiz_rules.faults(question, question.id in computed):
+            yield f"quiz.toml: {fault}"
     for key in set(computed) - {question.id for question in exercise.questions}:
         yield f"checks.py has a key for {key!r}, which quiz.toml does not ask"
     for each in exercise.settings.collect:

@@ -29,6 +29,14 @@ class CheckFailed(Exception):
         self.next = next
 
 
+class Partly(CheckFailed):
+    """Part of the learner's answer is right: that share of the points is earned."""
+
+    def __init__(self, seen: str, next: str, share: float) -> None:
+        super().__init__(seen, next)
+        self.share = share
+
+
 class NotYet(CheckFailed):
     """The cluster is still on its way to a state that can be judged."""
 
@@ -118,6 +126,22 @@ class Result:
 
 
 @dataclass(frozen=True)
+class ManualMark:
+    """A question that a person marks; it is never part of the score."""
+
+    name: str
+    """Id of the question."""
+    max_points: float
+    """Points that a person may give."""
+    seen: str
+    """What was answered, shortened."""
+    rubric: tuple[str, ...]
+    """What the person looks for."""
+    points: float | None = None
+    """Points given; None: nobody has marked it yet."""
+
+
+@dataclass(frozen=True)
 class Report:
     """The verdict on one exercise."""
 
@@ -147,6 +171,10 @@ class Report:
     """Points given by a person."""
     manual_max: float = 0.0
     """Points that a person may give."""
+    manual: tuple[ManualMark, ...] = ()
+    """The questions behind them."""
+    self_marked: bool = False
+    """The learner gave those points, not somebody else."""
 
     @property
     def full_marks(self) -> bool:
@@ -161,6 +189,21 @@ class Problem:
     """The plural that was asked for: `nodes`, `pods/log`."""
     text: str
     """What the API answered."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Something that was tried, because reading cannot show it: the request and its answer.
+
+    `gpulab` tries it, never the grader; both are recorded, so that it can be judged again.
+    """
+
+    request: Mapping[str, Any]
+    """`method`, `path`, `query` and, of a write, `object`."""
+    status: int
+    """The HTTP status; 0: it was not sent, and `answer` says why as a Status would."""
+    answer: KubeObject
+    """The object or Status that came back."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +222,8 @@ class Phase:
     """`namespace/pod/container` -> what it printed; a container that never started is absent."""
     problems: tuple[Problem, ...] = ()
     """What could not be read."""
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    """What was tried just before, by name: of a YAML answer the id of its question."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from autograders.cluster import Cluster
 from autograders.evidence import digest
-from autograders.load import Exercise, Question
+from autograders.load import Exercise
 from autograders.model import (
     Answers,
     Check,
@@ -18,10 +18,13 @@ from autograders.model import (
     Guard,
     NotYet,
     Outcome,
+    Partly,
     Report,
     Result,
 )
 from autograders.quiz import judge
+from autograders.quiz.manual import to_mark
+from autograders.quiz.question import Question
 
 SIMULATED = frozenset({"embedded", "kind"})
 """Providers whose kubelets and GPUs are simulated."""
@@ -38,6 +41,8 @@ class Verdict:
     """What was found, or why it is right."""
     next: str = ""
     """What to try next."""
+    share: float = 0.0
+    """Of the points, where only part is right."""
 
 
 def decide(exercise: Exercise, evidence: Evidence, answers: Answers) -> Report:
@@ -46,14 +51,17 @@ def decide(exercise: Exercise, evidence: Evidence, answers: Answers) -> Report:
     simulated = evidence.provider in SIMULATED
     guards = tuple(guarded(each, cluster) for each in exercise.guards)
     results = tuple(checked(each, cluster, simulated) for each in exercise.checks) + tuple(
-        asked(exercise, each, answers, cluster, simulated) for each in exercise.questions
+        asked(exercise, each, answers, cluster, simulated)
+        for each in exercise.questions
+        if not each.by_hand and can_try(each, evidence)
     )
+    manual = tuple(to_mark(each, answers) for each in exercise.questions if each.by_hand)
     score, undecided = total(guards, results)
     return Report(
         exercise=exercise.id,
         title=exercise.title,
         score=score,
-        max_score=exercise.max_score,
+        max_score=float(sum(each.max_points for each in results)),
         undecided=undecided,
         results=results,
         guards=guards,
@@ -61,7 +69,14 @@ def decide(exercise: Exercise, evidence: Evidence, answers: Answers) -> Report:
         provider=evidence.provider,
         speed=float(evidence.speed),
         warnings=tuple(warnings(exercise, evidence, answers)),
+        manual_max=exercise.manual_max,
+        manual=manual,
     )
+
+
+def can_try(question: Question, evidence: Evidence) -> bool:
+    """A dry run asks an API server to act; nobody does that on a cluster that is only read."""
+    return question.type != "yaml" or evidence.provider in SIMULATED
 
 
 def attempt(judge: Callable[[], str]) -> Verdict:
@@ -70,6 +85,8 @@ def attempt(judge: Callable[[], str]) -> Verdict:
         return Verdict(Outcome.PASSED, judge())
     except NotYet as verdict:
         return Verdict(Outcome.NOT_YET, verdict.seen, verdict.next)
+    except Partly as verdict:
+        return Verdict(Outcome.FAILED, verdict.seen, verdict.next, verdict.share)
     except CheckFailed as verdict:
         return Verdict(Outcome.FAILED, verdict.seen, verdict.next)
     except Exception as fault:  # noqa: BLE001 (a check is foreign code: its fault is no one's mark)
@@ -100,13 +117,15 @@ def asked(
 ) -> Result:
     computed = {each.question: each.function for each in exercise.keys}
     function = computed.get(question.id, lambda _: question.answer)
-    verdict = attempt(partial(judge, question, answers, partial(function, cluster)))
+    tried = partial(cluster.tried, question.id)
+    verdict = attempt(partial(judge, question, answers, partial(function, cluster), tried))
     fidelity = question.fidelity if simulated else "real"
     return scored(question.id, question.points, fidelity, verdict, None)
 
 
 def scored(name: str, points: float, fidelity: str, verdict: Verdict, cell: str | None) -> Result:
-    earned = float(points) if verdict.outcome is Outcome.PASSED else 0.0
+    share = 1.0 if verdict.outcome is Outcome.PASSED else verdict.share
+    earned = float(round(points * share, 2))
     return Result(
         name, verdict.outcome, earned, float(points), verdict.seen, verdict.next, fidelity, cell
     )
@@ -128,6 +147,11 @@ def warnings(exercise: Exercise, evidence: Evidence, answers: Answers) -> list[s
     known = {each.id for each in exercise.questions}
     unknown = sorted(set(answers) - known)
     texts = [f"answers.toml answers {name!r}, which nobody asked" for name in unknown]
+    texts += [
+        f"not on this provider, and out of the points: {each.id} needs a dry run"
+        for each in exercise.questions
+        if not can_try(each, evidence)
+    ]
     if evidence.exercise_digest != exercise.digest:
         texts.append("the exercise has changed since this evidence was collected")
     return texts

@@ -7,7 +7,7 @@ import html as markup
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from autograders.model import Outcome, Report, Result
+from autograders.model import ManualMark, Outcome, Report, Result
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,9 +28,11 @@ def json(report: Report) -> dict[str, Any]:
     top = {
         field.name: getattr(report, field.name)
         for field in dataclasses.fields(report)
-        if field.name not in ("results", "guards", "warnings")
+        if field.name not in ("results", "guards", "warnings", "manual")
     }
-    return {**top, "checks": checks, "guards": guards, "warnings": list(report.warnings)}
+    manual = [dataclasses.asdict(each) for each in report.manual]
+    notes = list(report.warnings)
+    return {**top, "checks": checks, "guards": guards, "manual": manual, "warnings": notes}
 
 
 def as_dict(result: Result) -> dict[str, Any]:
@@ -48,6 +50,10 @@ def text(report: Report) -> RenderableType:
     grid.add_column(overflow="fold")
     for result, lines in to_show(report):
         add_result(grid, result, lines)
+    for mark in report.manual:
+        grid.add_row(Text(BY_HAND), Text(manual_headline(mark, report.self_marked)))
+        for line in manual_body(mark):
+            grid.add_row("", Text(plain(line), style="dim"))
     title = Text(f"{report.title} ({report.exercise})", style="bold")
     notes = [Text(plain(f"note: {each}")) for each in report.warnings]
     return Group(title, grid, *notes, Text(score_line(report), style="bold"))
@@ -89,6 +95,27 @@ def body(result: Result) -> Iterator[str]:
         yield f"next: {result.next}"
 
 
+def manual_headline(mark: ManualMark, own: bool) -> str:
+    """What is marked by a person stands apart, and no sum has it."""
+    if mark.points is None:
+        return f"{mark.name}  not marked yet, of {mark.max_points:g}"
+    who = "you gave yourself" if own else "a person gave"
+    return f"{mark.name}  {who} {mark.points:g}/{mark.max_points:g}"
+
+
+def manual_body(mark: ManualMark) -> Iterator[str]:
+    yield mark.seen
+    yield from (f"- {each}" for each in mark.rubric)
+
+
+def manual_line(report: Report) -> str:
+    if report.self_marked:
+        return f"self-marked {report.manual_score:g} of {report.manual_max:g}, not in the score"
+    if report.manual_score or any(each.points is not None for each in report.manual):
+        return f"a person gave {report.manual_score:g} of {report.manual_max:g}"
+    return f"{report.manual_max:g} points more are for a person to give"
+
+
 def score_line(report: Report) -> str:
     """The mark, and whatever it must not be read without."""
     parts = [f"Score {report.score:g} of {report.max_score:g}"]
@@ -97,7 +124,7 @@ def score_line(report: Report) -> str:
     if report.undecided:
         parts.append(f"points not decided: {report.undecided:g}")
     if report.manual_max:
-        parts.append(f"a person gave {report.manual_score:g} of {report.manual_max:g}")
+        parts.append(manual_line(report))
     if report.speed != 1:
         parts.append(f"simulation at {report.speed:g} times the speed")
     return "; ".join(parts)
@@ -108,6 +135,7 @@ def plain(line: str) -> str:
     return "".join(each if each.isprintable() else " " for each in line)
 
 
+BY_HAND = "✎ by hand"
 STYLE = """
 .gpulab-report { font: inherit; color: inherit; max-width: 52rem; }
 .gpulab-report ol { list-style: none; margin: .5rem 0; padding: 0; }
@@ -123,6 +151,7 @@ def html(report: Report) -> str:
     """One self-contained fragment; everything that was read is escaped."""
     title = markup.escape(plain(f"{report.title} ({report.exercise})"))
     items = "".join(item(result, lines) for result, lines in to_show(report))
+    items += "".join(manual_item(each, report.self_marked) for each in report.manual)
     notes = "".join(f"<p>note: {markup.escape(plain(each))}</p>" for each in report.warnings)
     score = markup.escape(score_line(report))
     return (
@@ -140,3 +169,9 @@ def item(result: Result, lines: list[str]) -> str:
         f'<li class="{result.outcome}"><p><span aria-hidden="true">{mark}</span> '
         f"<strong>{word}</strong> {head}</p>{inner}</li>"
     )
+
+
+def manual_item(mark: ManualMark, own: bool) -> str:
+    head = markup.escape(manual_headline(mark, own))
+    inner = "".join(f"<p>{markup.escape(plain(each))}</p>" for each in manual_body(mark))
+    return f"<li><p><strong>{BY_HAND}</strong> {head}</p>{inner}</li>"

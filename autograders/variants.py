@@ -6,7 +6,7 @@ write a value as `$name` (and a dollar sign as `$$`). One seed always draws the 
 >>> spec = Spec({"gpus": Value(range=(1, 4)), "pod": Value(choices=("a", "b"))}, "Use $gpus.")
 >>> values = draw(spec, seed_of(b"secret of the class", "ada", "02-fix-broken-pytorch"))
 >>> render(spec.task, values, "variant.toml")
-'Use 1.'
+'Use 4.'
 """
 
 from __future__ import annotations
@@ -70,9 +70,15 @@ def draw(spec: Spec, seed: bytes, nodes: Sequence[Node] | None = None) -> dict[s
             raise InputError(what, "take a cluster with GPU nodes, or the lab: gpulab up")
         number = int.from_bytes(hmac.digest(seed, name.encode(), hashlib.sha256))
         values[name] = options[number % len(options)]
-        if nodes is not None and value.node_label:
-            nodes = [each for each in nodes if each.labels.get(value.node_label) == values[name]]
+        nodes = with_label(nodes, value, values[name])
     return values
+
+
+def with_label(nodes: Sequence[Node] | None, value: Value, drawn: Drawn) -> Sequence[Node] | None:
+    """The nodes that are left for the values after this one."""
+    if nodes is None or not value.node_label:
+        return nodes
+    return [each for each in nodes if each.labels.get(value.node_label) == drawn]
 
 
 def options_of(value: Value, nodes: Sequence[Node] | None = None) -> tuple[Drawn, ...]:
@@ -89,12 +95,15 @@ def options_of(value: Value, nodes: Sequence[Node] | None = None) -> tuple[Drawn
     return tuple(range(first, last + 1, value.step))
 
 
-def is_drawn_from(spec: Spec, values: Values) -> bool:
-    """Say whether these may be values of this exercise; a label's values may be any text."""
-    return values.keys() == spec.values.keys() and all(
-        isinstance(values[name], str) if value.node_label else values[name] in options_of(value)
-        for name, value in spec.values.items()
-    )
+def is_drawn_from(spec: Spec, values: Values, nodes: Sequence[Node] | None = None) -> bool:
+    """Say whether these may be values of this exercise, on these nodes."""
+    if values.keys() != spec.values.keys():
+        return False
+    for name, value in spec.values.items():
+        if values[name] not in options_of(value, nodes):
+            return False
+        nodes = with_label(nodes, value, values[name])
+    return True
 
 
 def faults(spec: Spec) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from gpulab import binaries
 from gpulab.paths import ROOT
 
@@ -258,7 +259,9 @@ def make_namespace(lab: Lab) -> Iterator[str]:
     account = ("get", "serviceaccount", "default", "-n", name)
     eventually(lambda: lab.kubectl(*account).returncode == 0)
     yield name
-    lab.kubectl("delete", "pods", "--all", "-n", name, "--grace-period=0", "--force")
+    lab.kubectl(
+        "delete", "pods", "--all", "-n", name, "--grace-period=0", "--force", "--wait=false"
+    )
     lab.kubectl("delete", "namespace", name, "--wait=false")
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from gpulab.binaries.cache import Cache
 from gpulab.versions import Group, versions
-
 from tests.conftest import GPULAB, INTERRUPTIBLE, Done, Lab, eventually, run, said
 
 GROUP = Group(version="1.2.3", programs=("one", "two"), module="example.com/m")

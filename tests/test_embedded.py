@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from gpulab.paths import LabPaths
 from gpulab.pki import Pair
 from gpulab.ports import LOOPBACK
 from gpulab.providers import embedded
-
 from tests.conftest import Lab, eventually, said
 
 pytestmark = pytest.mark.live

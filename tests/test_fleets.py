@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gpulab.fleets import FLEETS, MAX_NODES, Fleet, NodeGroup, load_fleet, shapes
-from gpulab.paths import DATA
-from gpulab.sim.data import check_data
-from gpulab.sim.gpus import load_models
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autograders.errors import InputError
+from gpulab.fleets import FLEETS, MAX_NODES, Fleet, NodeGroup, load_fleet, shapes
+from gpulab.paths import DATA
+from gpulab.sim.data import check_data
+from gpulab.sim.gpus import load_models
 
 NAMES = sorted(path.stem for path in FLEETS.glob("*.yaml"))
 

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from gpulab.sim.gpus import Driver, GpuModel, labels, load_driver, load_models, node_gpus
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autograders.errors import InputError
+from gpulab.sim.gpus import Driver, GpuModel, labels, load_driver, load_models, node_gpus
 
 SETUP = Path(__file__).parent.parent / "cluster-setup"
 MODELS = load_models(SETUP / "gpus")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from gpulab import kubeconfig
 from gpulab.pki import Pair
-
 from tests.conftest import Lab
 
 MAY = [

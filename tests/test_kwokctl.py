@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from gpulab import binaries
 from gpulab.paths import LabPaths
 from gpulab.pki import EtcdPki, KubeletPki

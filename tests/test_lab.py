@@ -6,11 +6,11 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
+
+from autograders.errors import InputError
 from gpulab import lab, paths
 from gpulab.lab import Record, existing, locked, names, new_record, read_record, write_record
 from gpulab.paths import LabPaths, lab_paths
-
-from autograders.errors import InputError
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from gpulab import binaries
 from gpulab.processes import is_running
-
 from tests.conftest import (
     CUDA,
     Lab,

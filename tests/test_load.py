@@ -26,7 +26,7 @@ type = "text"
 points = 2
 text = "t"
 explanation = "e"
-proof = "p"
+proof = "kubectl get pods"
 """
 CHECKS = """
 from autograders.checks import answer_key, check, guard

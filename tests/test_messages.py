@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from gpulab.sim import messages
-from gpulab.sim.messages import CRASH_LOOP_BACKOFF, go_duration, reference
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gpulab.sim import messages
+from gpulab.sim.messages import CRASH_LOOP_BACKOFF, go_duration, reference
 
 UNITS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 

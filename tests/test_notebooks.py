@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from gpulab import binaries, jupyter
 from gpulab.paths import ROOT, LabPaths
-
 from tests.conftest import Done, Lab, run
 
 pytestmark = pytest.mark.live
@@ -25,18 +24,12 @@ def name(path: Path) -> str:
 
 
 @pytest.fixture
-def learner(lab: Lab, tmp_path: Path) -> Iterator[Lab]:
+def learner(lab: Lab, tmp_path: Path) -> Lab:
     """The shared lab with a learner's folder and what JupyterLab sets for its kernels."""
     paths = LabPaths(lab.name, lab.root)
     found = jupyter.environment(paths, binaries.ensure()["kubectl"])
     given = {key: found[key] for key in ("PATH", "KUBECONFIG", "GPULAB_NAME")}
-    yield Lab(lab.name, lab.env | given | {"GPULAB_WORK": str(tmp_path / "work")})
-    for exercise in EXERCISES:
-        clean(lab, exercise.with_name("setup.yaml"))
-
-
-def clean(lab: Lab, setup: Path) -> None:
-    lab.kubectl("delete", "-f", str(setup), "--ignore-not-found", "--grace-period=0", "--force")
+    return Lab(lab.name, lab.env | given | {"GPULAB_WORK": str(tmp_path / "work")})
 
 
 def play(learner: Lab, notebook: Path) -> Done:
@@ -72,6 +65,8 @@ def test_an_exercise_as_shipped_runs_and_scores_exactly_0(learner: Lab, notebook
     assert done.returncode == 0, done.stdout
     check = learner.gpulab("check", notebook.parent.name, "--json")
     assert check.returncode == 1, check.stderr
+    setup = str(notebook.with_name("setup.yaml"))
+    learner.kubectl("delete", "-f", setup, "--grace-period=0", "--force")
     report = json.loads(check.stdout)
     assert report["score"] == 0
     assert report["max_score"] > 0

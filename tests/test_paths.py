@@ -7,13 +7,13 @@ import string
 from pathlib import Path
 
 import pytest
-from gpulab import paths, workspace
-from gpulab.binaries.cache import Cache
-from gpulab.paths import LabPaths, lab_paths, private_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autograders.errors import InputError
+from gpulab import paths, workspace
+from gpulab.binaries.cache import Cache
+from gpulab.paths import LabPaths, lab_paths, private_dir
 
 NOBODY = 65534
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")

@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from gpulab.pki import (
     APISERVER_CLIENT,
     GRADER,

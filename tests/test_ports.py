@@ -6,9 +6,9 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from gpulab.ports import LOOPBACK, RANGE, check_free, free_ports, is_free
 
 from autograders.errors import InputError
+from gpulab.ports import LOOPBACK, RANGE, check_free, free_ports, is_free
 
 NAMES = [f"component-{number}" for number in range(20)]
 

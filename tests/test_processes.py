@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from gpulab.processes import ProcessFile, Record, end_group, is_running
 
+from gpulab.processes import ProcessFile, Record, end_group, is_running
 from tests.conftest import eventually
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]

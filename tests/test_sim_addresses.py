@@ -5,9 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from gpulab.sim.addresses import AddressPool
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gpulab.sim.addresses import AddressPool
 
 NETWORK = IPv4Network("100.64.7.0/24")
 ROOM = 253  # without the network, the bridge and broadcast

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
 from gpulab.paths import DATA
 from gpulab.sim.devices import DevicePool, DevicesUnavailable
 from gpulab.sim.gpus import load_models, node_gpus
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 GPUS = node_gpus(load_models(DATA / "gpus")["h100-80gb-sxm"], 8, seed="s", node="n")
 UUIDS = {gpu.uuid for gpu in GPUS}

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+
 from gpulab.paths import LabPaths
 from gpulab.sim.api import Api
 from gpulab.sim.config import Config
 from gpulab.sim.events import Recorder
 from gpulab.sim.messages import Event
-
 from tests.conftest import Lab, Object, eventually, pod
 
 pytestmark = pytest.mark.live

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gpulab.paths import DATA
-from gpulab.sim.images import Images, repository
-from gpulab.sim.messages import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autograders.errors import InputError
+from gpulab.paths import DATA
+from gpulab.sim.images import Images, repository
+from gpulab.sim.messages import reference
 
 IMAGES = Images.load(DATA / "images")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gpulab.fleets import Fleet, NodeGroup, load_fleet
 from gpulab.paths import DATA
 from gpulab.sim.gpus import load_models
 from gpulab.sim.nodes import Node, make_nodes
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.conftest import Lab, Object
 
 MODELS = load_models(DATA / "gpus")

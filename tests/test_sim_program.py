@@ -7,6 +7,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gpulab.paths import DATA
 from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import load_driver, load_models, node_gpus
@@ -22,8 +25,6 @@ from gpulab.sim.program import (
     Surroundings,
     output,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 BEGAN = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 MODELS = load_models(DATA / "gpus")

@@ -7,13 +7,13 @@ import shutil
 import subprocess
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gpulab.paths import DATA
 from gpulab.sim.facts import Facts
 from gpulab.sim.program import Program, Run, Sleep, output
 from gpulab.sim.workloads import Catalogue
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.test_sim_program import here
 
 CATALOGUE = Catalogue.load(DATA / "workloads")

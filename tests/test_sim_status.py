@@ -6,6 +6,9 @@ import datetime as dt
 from collections import Counter
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gpulab.paths import DATA
 from gpulab.sim.gpus import load_models, node_gpus
 from gpulab.sim.status import (
@@ -19,8 +22,6 @@ from gpulab.sim.status import (
     terminated,
     waiting,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 SPEC: dict[str, Any] = {"name": "main", "image": "busybox"}

@@ -6,13 +6,13 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+
+from autograders.errors import InputError
 from gpulab.paths import DATA
 from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import node_gpus
 from gpulab.sim.program import CannotStart, Program, Surroundings, output
 from gpulab.sim.workloads import Catalogue
-
-from autograders.errors import InputError
 from tests.test_sim_program import MODELS, here
 
 CATALOGUE = Catalogue.load(DATA / "workloads")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
-from gpulab.sim.gpus import Driver, Gpu, load_driver, load_models, node_gpus
-from gpulab.sim.smi import run
-from gpulab.sim.smi.query import FIELDS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gpulab.sim.gpus import Driver, Gpu, load_driver, load_models, node_gpus
+from gpulab.sim.smi import Process, run
+from gpulab.sim.smi.layout import GROUPS
+from gpulab.sim.smi.query import FIELDS
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests/golden/nvidia-smi"
@@ -29,8 +33,8 @@ fleets = st.builds(
 )
 
 
-def smi(line: str, gpus: Sequence[Gpu], now: datetime = NOW) -> str:
-    text, code = run(["nvidia-smi", *line.split()], gpus, DRIVER, now)
+def smi(line: str, gpus: Sequence[Gpu], now: datetime = NOW, **more: Any) -> str:
+    text, code = run(["nvidia-smi", *line.split()], gpus, DRIVER, now, **more)
     assert code == 0, text
     return text
 
@@ -157,6 +161,7 @@ def test_the_version_is_printed_as_published() -> None:
     assert (text, code) == (golden("version-r590.txt"), 0)
 
 
+@settings(deadline=None)
 @given(gpus=fleets)
 def test_table_list_and_query_agree(gpus: tuple[Gpu, ...]) -> None:
     table, listed = smi("", gpus), smi("-L", gpus).splitlines()
@@ -169,12 +174,14 @@ def test_table_list_and_query_agree(gpus: tuple[Gpu, ...]) -> None:
     assert [(row[4], row[3]) for row in rows] == memory
 
 
+@settings(deadline=None)
 @given(gpus=fleets)
 def test_every_line_of_the_table_is_91_wide(gpus: tuple[Gpu, ...]) -> None:
     lines = smi("", gpus).splitlines()[1:]
     assert {len(line) for line in lines if line} == {91}
 
 
+@settings(deadline=None)
 @given(gpus=fleets)
 def test_rounded_power_and_temperature_agree_with_the_query(gpus: tuple[Gpu, ...]) -> None:
     found = re.findall(r"N/A +(\d+)C +P\d +(\d+)W", smi("", gpus))
@@ -182,6 +189,7 @@ def test_rounded_power_and_temperature_agree_with_the_query(gpus: tuple[Gpu, ...
     assert found == [(temp, f"{float(power):.0f}") for temp, power in rows]
 
 
+@settings(deadline=None)
 @given(gpus=fleets, data=st.data())
 def test_a_container_numbers_its_gpus_from_zero_in_bus_order(
     gpus: tuple[Gpu, ...], data: st.DataObject
@@ -236,11 +244,13 @@ def test_an_unknown_option_is_refused_in_nvidias_words(option: str) -> None:
     assert code == 2
 
 
-@pytest.mark.parametrize("line", ["-q", "topo -m", "mig -lgip", "--loop=1", "dmon"])
+@pytest.mark.parametrize(
+    "line", ["topo -m", "topo -p", "mig -lgip", "--loop=1", "dmon", "dmon -c 2", "pmon -s m", "-B"]
+)
 def test_what_is_not_modelled_says_so(line: str) -> None:
     text, code = run(["nvidia-smi", *line.split()], some("l40s-48gb"), DRIVER, NOW)
     first = line.split()[0].split("=")[0]
-    assert text.startswith(f"nvidia-smi (simulated): {first} is not modelled")
+    assert re.match(rf"nvidia-smi \(simulated\): {first}.* is not modelled", text)
     assert code == 1
 
 
@@ -288,3 +298,292 @@ def test_a_long_product_name_is_cut_as_nvidia_smi_cuts_it() -> None:
 def test_mig_reads_disabled_where_the_board_has_mig() -> None:
     assert "Disabled |" in smi("", some("h100-80gb-sxm"))
     assert "Disabled |" not in smi("", some("l40s-48gb"))
+
+
+def labels_of(text: str) -> list[str]:
+    """Every line up to its colon, so with indentation and column, but without the value."""
+    return [re.sub(r"( : ?).*", r"\1", line) for line in text.splitlines()]
+
+
+def section(text: str) -> list[str]:
+    """The first GPU of a report, labels only."""
+    lines = labels_of(text)
+    start = next(at for at, line in enumerate(lines) if line.startswith("GPU 0"))
+    ends = [at for at, line in enumerate(lines) if at > start and not line]
+    return lines[start + 1 : (ends or [len(lines)])[0]]
+
+
+def test_a_report_has_the_layout_of_a_real_one() -> None:
+    real = section(golden("q-r580-rtx5080.txt"))
+    remapped = next(at for at, line in enumerate(real) if "Remapped Rows" in line)
+    real[remapped : remapped + 1] = section(golden("q-row-remapper.txt"))  # the laptop has none
+    profiles = next(at for at, line in enumerate(real) if "Enforced Profiles" in line)
+    real.insert(profiles + 1, section(golden("q-power-r595.txt"))[-1])  # EDPp Multiplier, new
+    gpus = some("h100-80gb-sxm")
+    process = Process(2573, "/usr/bin/python3", {gpus[0].uuid: 276})
+    ours = smi("-q", gpus, running=[process])
+    assert section(ours) == real
+    assert labels_of(ours)[:8] == labels_of(golden("q-r580-rtx5080.txt"))[:8]
+    assert ours.endswith("disabled\n\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("ECC", "q-ecc-r595.txt"),
+        ("POWER", "q-power-r595.txt"),
+        ("ROW_REMAPPER", "q-row-remapper.txt"),
+    ],
+)
+def test_a_part_of_a_report_has_the_layout_of_a_real_one(word: str, name: str) -> None:
+    assert section(smi(f"-q -d {word}", some("h100-80gb-sxm"))) == section(golden(name))
+
+
+def test_the_words_of_display_are_combined_in_any_order_and_case() -> None:
+    gpus = some("h100-80gb-sxm", 2)
+    both = smi("-q -d memory,UTILIZATION", gpus)
+    assert both == smi("--query --display=Utilization,Memory", gpus)
+    heads = [line for line in section(both) if re.match(r" {4}\S", line)]
+    memory = [f"    {name}" for name in GROUPS["MEMORY"]]
+    assert heads == [*memory, "    Utilization"]
+
+
+def test_every_word_of_display_leaves_something_of_every_board() -> None:
+    for model in MODELS:
+        whole = section(smi("-q", some(model)))
+        for word in GROUPS:
+            part = section(smi(f"-q -d {word}", some(model)))
+            assert part
+            samples = [line for line in part if "Samples" in line]
+            assert samples or set(part) <= set(whole)
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "code"),
+    [
+        ("-q -d HEALTH", "HEALTH is no display type", 2),
+        ("-q -d VOLTAGE", "-d VOLTAGE is not modelled", 1),
+        ("-q -x -d ECC", "-d with -x is not modelled", 1),
+        ("-x", "-x needs -q", 2),
+        ("-d ECC", "-d needs -q", 2),
+        ("--query-compute-apps=pid", "--query-compute-apps needs --format=csv", 2),
+        ("--query-compute-apps=cwd --format=csv", 'Field "cwd" is not a valid field', 2),
+    ],
+)
+def test_a_question_that_is_not_answered_says_why(line: str, said: str, code: int) -> None:
+    text, ended = run(["nvidia-smi", *line.split()], some("l40s-48gb"), DRIVER, NOW)
+    assert (said in text, ended) == (True, code)
+
+
+def test_a_report_about_one_gpu_counts_all() -> None:
+    gpus = some("h100-80gb-sxm", 8)
+    text = smi("-q -i 3 -d COMPUTE", gpus)
+    assert re.findall(r"Attached GPUs +: (\d+)", text) == ["8"]
+    assert re.findall(r"^GPU (\S+)", text, re.M) == [gpus[3].bus_id]
+
+
+def elements(text: str) -> Iterator[tuple[str, str]]:
+    """Path and value of every element of the first GPU that has no elements in it."""
+
+    def walk(element: ET.Element, path: str) -> Iterator[tuple[str, str]]:
+        for child in element:
+            below = f"{path}/{child.tag}"
+            yield from walk(child, below) if len(child) else [(below, (child.text or "").strip())]
+
+    gpu = ET.fromstring(text).find("gpu")
+    assert gpu is not None
+    return walk(gpu, "")
+
+
+def like(model: str, real: str) -> list[Gpu]:
+    """A GPU with the identity of a captured one."""
+    found = dict(elements(real))
+    return [
+        msgspec.structs.replace(
+            some(model)[0],
+            uuid=found["/uuid"],
+            serial=found["/serial"],
+            bus_id=found["/pci/pci_bus_id"],
+        )
+    ]
+
+
+# What differs from moment to moment, from host to host, or with the driver.
+LIVE = """
+    /pdi /gsp_firmware_version /pci/replay_counter /pci/tx_util /pci/rx_util
+    /temperature/gpu_temp /temperature/gpu_temp_tlimit
+    /gpu_power_readings/average_power_draw /gpu_power_readings/instant_power_draw
+    /inforom_bbx_flush/latest_timestamp /inforom_bbx_flush/latest_duration
+    /clocks_event_reasons_counters/clocks_event_reasons_counters_sw_power_cap
+"""
+# The captured L40S was in P0, behind a narrow link; module ids need a whole board.
+L40S = """
+    /performance_state /clocks/graphics_clock /clocks/sm_clock /clocks/mem_clock /clocks/video_clock
+    /pci/pci_gpu_link_info/link_widths/current_link_width /platformInfo/module_id
+"""
+OLDER = """
+    /display_mode /gpu_power_readings/power_state
+    /module_power_readings/power_state
+    /applications_clocks/graphics_clock /applications_clocks/mem_clock
+    /default_applications_clocks/graphics_clock /default_applications_clocks/mem_clock
+"""
+
+
+def test_xml_has_the_elements_of_a_real_one_line_by_line() -> None:
+    real = golden("xml-r595-l40s.xml")
+    ours = smi("-q -x", like("l40s-48gb", real))
+    lines = [re.sub(r">[^<]+<", "><", line) for line in real.splitlines()]
+    assert [re.sub(r">[^<]+<", "><", line) for line in ours.splitlines()] == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "apart"),
+    [
+        ("xml-r595-l40s.xml", "l40s-48gb", L40S),
+        ("xml-r580-h100.xml", "h100-80gb-sxm", OLDER),
+        ("xml-r570-a100.xml", "a100-40gb-sxm", f"{OLDER} /platformInfo/module_id"),
+    ],
+)
+def test_a_report_says_of_a_board_what_a_capture_says(name: str, model: str, apart: str) -> None:
+    except_for = {*LIVE.split(), *apart.split()}
+    real, ours = golden(name), dict(elements(smi("-q -x", like(model, golden(name)))))
+    compared = {path: value for path, value in elements(real) if path not in except_for}
+    gone = {"/gpu_reset_status/reset_required", "/gpu_reset_status/drain_and_reset_recommended"}
+    gone |= {"/voltage/graphics_volt"}
+    assert {path: ours.get(path) for path in compared} == {
+        path: None if path in gone else value for path, value in compared.items()
+    }
+
+
+@settings(deadline=None)
+@given(gpus=fleets)
+def test_text_and_xml_say_the_same(gpus: tuple[Gpu, ...]) -> None:
+    text, xml = smi("-q", gpus), smi("-q -x", gpus)
+    for label, tag in (
+        ("GPU UUID", "uuid"),
+        ("Serial Number", "serial"),
+        ("Bus Id", "pci_bus_id"),
+        ("GPU Current Temp", "gpu_temp"),
+        ("Average Power Draw", "average_power_draw"),
+        ("Max Power Limit", "max_power_limit"),
+    ):
+        said = re.findall(rf"^ +{label} +: (.*)$", text, re.M)
+        assert said == re.findall(rf"<{tag}>(.*)</{tag}>", xml)
+
+
+def test_a_board_without_details_prints_na() -> None:
+    gpu = some("h100-80gb-sxm")[0]
+    model = msgspec.structs.replace(gpu.model, details=None, reserved_mib=None)
+    text = smi("-q", [msgspec.structs.replace(gpu, model=model)])
+    assert "VBIOS Version                                      : N/A" in text
+    assert "GPU Shutdown T.Limit Temp                      : N/A" in text
+    assert "Reserved                                       : N/A" in text
+
+
+def working(gpus: Sequence[Gpu]) -> list[Process]:
+    """One process on all GPUs, one on the first; figures and short name of published outputs."""
+    name = "/opt/research/wrappers/2.13/bin/python3"
+    return [
+        Process(1753915, name, {gpu.uuid: 4950 for gpu in gpus}),
+        Process(377875, "python", {gpus[0].uuid: 374}),
+    ]
+
+
+def test_a_process_stands_in_the_table_as_in_a_real_one() -> None:
+    gpus = some("h100-80gb-sxm")
+    table = smi("", gpus, running=working(gpus)[:1])
+    (real,) = re.findall(r"^.*4950MiB \|$", golden("table-r595-gh200.txt"), re.M)
+    assert real in table.splitlines()
+    assert "No running processes found" not in table
+
+
+def test_processes_without_any_leave_the_header() -> None:
+    header = golden("apps.csv").splitlines()[0]
+    query = "--query-compute-apps=pid,process_name,used_memory --format=csv"
+    assert smi(query, some("l40s-48gb")) == f"{header}\n"
+    assert smi(f"{query},noheader", some("l40s-48gb")) == ""
+
+
+def test_processes_are_listed_as_published() -> None:
+    gpus = some("l40s-48gb")
+    query = "--query-compute-apps=pid,name,used_gpu_memory --format=csv"
+    assert smi(query, gpus, running=working(gpus)[1:]) == golden("apps.csv")
+
+
+@settings(deadline=None)
+@given(gpus=fleets)
+def test_every_form_agrees_on_the_processes(gpus: tuple[Gpu, ...]) -> None:
+    running = working(gpus)
+    query = "--query-compute-apps=gpu_uuid,pid,used_memory --format=csv,noheader,nounits"
+    apps = [tuple(line.split(", ")) for line in smi(query, gpus, running=running).splitlines()]
+    order = {gpu.uuid: str(at) for at, gpu in enumerate(sorted(gpus, key=lambda g: g.bus_id))}
+    table = re.findall(
+        r"^\| +(\d+) .+? (\d+) +C .+ (\d+)MiB \|$", smi("", gpus, running=running), re.M
+    )
+    assert [(order[uuid], pid, mib) for uuid, pid, mib in apps] == table
+    report = smi("-q -d PIDS", gpus, running=running)
+    found = re.findall(r"Process ID +: (\d+)[^G]+GPU Memory +: (\d+) MiB", report)
+    assert found == [(pid, mib) for _, pid, mib in apps]
+
+
+@settings(deadline=None)
+@given(gpus=fleets)
+def test_memory_in_use_is_that_of_the_processes(gpus: tuple[Gpu, ...]) -> None:
+    fields = "--query-gpu=memory.used,memory.free --format=csv,noheader,nounits"
+    rows = [line.split(", ") for line in smi(fields, gpus, running=working(gpus)).splitlines()]
+    ordered = sorted(gpus, key=lambda gpu: gpu.bus_id)
+    expected = [4950 + 374 * (gpu is gpus[0]) for gpu in ordered]
+    assert [int(used) for used, _ in rows] == expected
+    assert all(int(used) + int(free) <= gpus[0].model.memory_mib + 1 for used, free in rows)
+
+
+def test_the_matrix_is_the_published_one() -> None:
+    matrix = smi("topo -m", some("a100-40gb-sxm", 8))
+    assert re.sub(r"\x1b\[\d+m", "", matrix) == golden("topo-a100-8.txt")
+
+
+def test_the_matrix_has_the_gpus_of_the_published_one() -> None:
+    real = [line.split("\t") for line in golden("topo-h100-8.txt").splitlines()]
+    nics = [at for at, head in enumerate(real[0]) if head.startswith("NIC")]
+    kept = ["\t".join(c for at, c in enumerate(row) if at not in nics) for row in real]
+    ours = re.sub(r"\x1b\[\d+m", "", smi("topo --matrix", some("h100-80gb-sxm", 8)))
+    assert ours.splitlines()[:9] == kept
+
+
+def test_a_container_sees_the_wires_of_its_own_gpus() -> None:
+    gpus = some("a100-80gb-sxm", 8)
+    rows = smi("topo -m", [gpus[6], gpus[0]]).splitlines()[1:3]
+    assert rows[0].split("\t") == ["GPU0", " X ", "NV12", "48-63,176-191", "3", "", "N/A"]
+    assert rows[1].split("\t") == ["GPU1", "NV12", " X ", "80-95,208-223", "5", "", "N/A"]
+
+
+def test_samples_stand_in_the_columns_of_real_ones() -> None:
+    gpus = some("l40s-48gb", 2)
+    devices, real = smi("dmon -c 1", gpus).splitlines(), golden("dmon.txt").splitlines()
+    assert devices[:2] == real[:2]
+    ends = [[found.end() for found in re.finditer(r"\S+", line)] for line in devices[2:]]
+    assert ends == [[found.end() for found in re.finditer(r"\S+", line)] for line in real[2:]]
+    name = Process(3485, "/usr/bin/python", {gpus[0].uuid: 1})
+    assert smi("pmon -c 1 -i 0", gpus, running=[name]) == golden("pmon.txt")
+    assert smi("pmon -c 1", gpus).splitlines()[2].split() == ["0", *"--------", "-"]
+
+
+def test_a_gpu_off_the_bus_is_all_that_a_call_speaks_of() -> None:
+    gpus = some("a100-80gb-sxm", 4)
+    lost = [gpus[2].uuid]
+    said = "Unable to determine the device handle for GPU0000:62:00.0: Unknown Error\n"
+    for line in ("", "-L", "-q", "-q -x", "--query-gpu=uuid --format=csv", "-i 2"):
+        answer = run(["nvidia-smi", *line.split()], gpus, DRIVER, NOW, lost=lost)
+        assert answer == (said, 255)
+    assert gpus[1].uuid in smi("-i 0,1,3 -L", gpus, lost=lost)
+
+
+def test_mig_profiles_fit_the_gpu_they_cut() -> None:
+    for model in MODELS.values():
+        assert bool(model.mig_profiles) == model.mig_capable
+        for profile in model.mig_profiles:
+            assert profile.memory_mib * profile.instances <= model.memory_mib
+            assert profile.memory_mib % 128 == 0
+            assert max(profile.starts) + profile.size <= 8
+            assert profile.instances <= len(profile.starts)
+            assert profile.name[0] == "1" or profile.id in {14, 9, 5, 0}

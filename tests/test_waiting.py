@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gpulab.waiting import eventually
 
 from autograders.errors import InputError
+from gpulab.waiting import eventually
 
 
 def test_it_ends_as_soon_as_nothing_is_missing() -> None:

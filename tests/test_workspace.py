@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gpulab import paths, workspace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograders.load import find_exercise, load_exercise
 from autograders.quiz import read_answers
+from gpulab import paths, workspace
 from tests.conftest import Lab, run_clone
 
 LESSON = Path("course/00-start-here.ipynb")

@@ -25,14 +25,21 @@ def named(pod: Pod, state: State) -> Filter:
     return check
 
 
-def chosen(pod: Pod, state: State) -> Filter:
+def listed(pod: Pod, state: State) -> Filter:
+    """Before any other filter: nodes that the affinity does not name are not looked at."""
     names = field_names(pod)
 
     def check(place: Place) -> Iterator[Reason]:
         if names is not None and place.node.name not in names:
             wanted = ", ".join(sorted(names))
             yield Reason("NodeAffinity", NOT_NAMED, f"the affinity names {wanted}", True)
-        elif not is_chosen(pod, place.node):
+
+    return check
+
+
+def chosen(pod: Pod, state: State) -> Filter:
+    def check(place: Place) -> Iterator[Reason]:
+        if not is_chosen(pod, place.node):
             text = "node(s) didn't match Pod's node affinity/selector"
             yield Reason("NodeAffinity", text, "; ".join(missing(pod, place.node)), True)
 

@@ -15,6 +15,7 @@ from autograders.cluster.state import Filter, Place, Reason, State, priority
 
 Reasons = tuple[Reason, ...]
 FILTERS: tuple[Callable[[Pod, State], Filter], ...] = (
+    affinity.listed,
     taints.cordoned,
     affinity.named,
     taints.tainted,
@@ -37,9 +38,7 @@ def judge_place(
 ) -> Reasons:
     """Judge one node: also with the Pods that were promised its room, if they matter as much."""
     promised = tuple(
-        each
-        for each in state.nominated.get(place.node.name, ())
-        if priority(each) >= priority(pod)
+        each for each in state.nominated.get(place.node.name, ()) if priority(each) >= priority(pod)
     )
     if promised:
         fuller = replace(place, pods=place.pods + promised)

@@ -24,7 +24,8 @@ def insufficient(pod: Pod, state: State) -> Filter:
     def check(place: Place) -> Iterator[Reason]:
         room = offered(place.node, "pods")
         if len(place.pods) + 1 > room:
-            yield Reason("NodeResourcesFit", "Too many pods", f"{len(place.pods)} of {room} Pods are there")
+            detail = f"{len(place.pods)} of {room} Pods are there"
+            yield Reason("NodeResourcesFit", "Too many pods", detail)
         for name in sorted(wanted, key=rank):
             used, total = taken(place.pods, name), offered(place.node, name)
             if wanted[name] > total - used:

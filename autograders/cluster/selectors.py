@@ -42,7 +42,7 @@ def holds(rule: KubeObject, labels: Labels) -> bool:
         case "DoesNotExist":
             return value is None
         case "Gt" | "Lt" as sign:
-            return value is not None and len(values) == 1 and compare(value, sign, values[0])
+            return value is not None and compare(value, sign, "".join(values))
     return False
 
 
@@ -58,15 +58,15 @@ def spell(rule: KubeObject) -> str:
     >>> spell({"key": "zone", "operator": "In", "values": ["a", "b"]})
     'zone in (a, b)'
     """
-    key, values = rule["key"], [str(each) for each in rule.get("values") or ()]
-    match rule.get("operator"):
-        case "In":
-            return f"{key}={values[0]}" if len(values) == 1 else f"{key} in ({', '.join(values)})"
-        case "NotIn":
-            return f"{key} not in ({', '.join(values)})"
-        case "Exists":
-            return f"the label {key}"
-        case "DoesNotExist":
-            return f"no label {key}"
-        case other:
-            return f"{key} {SIGNS.get(str(other), str(other))} {', '.join(values)}"
+    key, operator = rule["key"], str(rule.get("operator"))
+    values = ", ".join(str(each) for each in rule.get("values") or ())
+    if operator == "In":
+        return f"{key} in ({values})" if "," in values else f"{key}={values}"
+    if operator in SIGNS:
+        return f"{key} {SIGNS[operator]} {values}"
+    words = {
+        "NotIn": f"{key} not in ({values})",
+        "Exists": f"the label {key}",
+        "DoesNotExist": f"no label {key}",
+    }
+    return words.get(operator, f"{key} {operator} {values}")

@@ -9,7 +9,7 @@ from functools import cached_property
 from autograders.cluster.gpus import Allocation, allocations
 from autograders.cluster.nodes import Node
 from autograders.cluster.pods import Pod
-from autograders.model import CheckFailed, KubeObject, Phase, Unreadable
+from autograders.model import CheckFailed, KubeObject, Phase, Probe, Unreadable
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,10 @@ class Cluster:
         return "\n".join(
             self.phase.logs[prefix + each] for each in wanted if prefix + each in self.phase.logs
         )
+
+    def tried(self, name: str) -> Probe:
+        """What became of something that gpulab tried for the checks: request and answer."""
+        found = self.phase.probes.get(name)
+        if found is None:
+            raise Unreadable(f"nobody has tried {name!r} on the cluster")
+        return found

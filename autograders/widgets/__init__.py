@@ -1,1 +1,1 @@
-"""Pictures for notebooks. They take data, never a client, and return HTML."""
+"""Pictures and forms for notebooks. They take data and functions, never a client."""

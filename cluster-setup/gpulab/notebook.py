@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+
 from autograders.cluster import Allocation, Node, Pod
 from autograders.cluster.gpus import allocations
 from autograders.connect import connect
+from autograders.errors import InputError
 from autograders.widgets import gpu_map as picture
 
 
@@ -18,6 +21,16 @@ class Html(str):
 def gpu_map() -> Html:
     """Draw every node's GPUs and who holds them, from the cluster that $KUBECONFIG names."""
     return Html(picture.render(read_allocations()))
+
+
+def quiz_form(exercise: str) -> object:
+    """Show an exercise's questions as a form that saves each answer as it changes."""
+    from gpulab import quiz
+
+    try:
+        return quiz.form(exercise)
+    except InputError as problem:
+        return Html(f"<p>{html.escape(problem.what)}<br>{html.escape(problem.do)}</p>")
 
 
 def read_allocations() -> tuple[Allocation, ...]:

@@ -12,6 +12,9 @@ import msgspec
 from autograders.load import Exercise
 from gpulab.paths import ROOT, private_dir, work
 
+NOTHING = '""'
+EXAMPLES = {"number": "0", "multiple": "[]", "order": "[]", "yaml": "''''''", "free": '""""""'}
+"""How an answer of each type looks before it is one."""
 COPIES = Path(".gpulab") / "copies.json"  # relative path → SHA-256 of the version copied
 
 
@@ -47,9 +50,9 @@ def offer_answers(exercise: Exercise) -> Path | None:
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"# Your answers to {exercise.title}. `gpulab check {exercise.short}` reads them."]
     for question in exercise.questions:
-        lines += ["", *(f"# {line}" for line in question.text.strip().splitlines())]
-        example = "0" if question.type == "number" else '""'
-        lines.append(f"# {question.id} = {example}")
+        options = [f"{each.id}) {each.text}" for each in question.options]
+        lines += ["", *(f"# {line}" for line in [*question.text.strip().splitlines(), *options])]
+        lines.append(f"# {question.id} = {EXAMPLES.get(question.type, NOTHING)}")
     file.write_text("\n".join(lines) + "\n")
     return file
 

@@ -12,6 +12,7 @@ from autograders.checks import (
     expect,
     expect_gpu_node,
     expect_gpus,
+    expect_no_bypass,
     expect_placed_by_scheduler,
     expect_pulled,
     expect_started,
@@ -99,8 +100,8 @@ def runs_only_nvidia_smi(cluster: Cluster) -> None:
 def bypasses_nothing(cluster: Cluster) -> None:
     """Ways round the limit show a container every GPU of its node, and nobody counts them."""
     pod = cluster.find_pod(POD)
-    found = ", ".join(bypasses(pod)) if pod else ""
-    expect(not found, f"Pod {POD} has {found}", "take that out; the limit is all that is needed")
+    if pod:
+        expect_no_bypass(pod)
 
 
 @guard
@@ -155,15 +156,3 @@ def calls_only_nvidia_smi(command: tuple[str, ...]) -> bool:
         return command[:1] != () and command[0] in SMI
     calls = re.split(r"&&|;|\n", command[2].strip().rstrip(";"))
     return all(re.fullmatch(r"\s*(/usr/bin/)?nvidia-smi(\s[\w\s.,=/:-]*)?", each) for each in calls)
-
-
-def bypasses(pod: Pod) -> list[str]:
-    """What would give a container GPUs that it did not ask for."""
-    volumes = [(each.get("hostPath") or {}).get("path") for each in pod.spec.get("volumes") or ()]
-    found = [f"a hostPath volume of {path}" for path in volumes if path]
-    for container in pod.all_containers:
-        if container.privileged:
-            found.append(f"a privileged container ({container.name})")
-        if "NVIDIA_VISIBLE_DEVICES" in container.env:
-            found.append(f"NVIDIA_VISIBLE_DEVICES set by hand ({container.name})")
-    return found

@@ -5,12 +5,11 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-from gpulab import binaries
-from gpulab.paths import ROOT
-
 from autograders.connect import connect
 from autograders.grade import grade_live
 from autograders.load import load_exercise
+from gpulab import binaries
+from gpulab.paths import ROOT
 from tests.bench.measure import GPULAB, Row, command, percentile, surroundings, timed
 
 EXERCISE = ROOT / "exercises" / "01-deploy-gpu-pod"

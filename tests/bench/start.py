@@ -6,7 +6,6 @@ from pathlib import Path
 
 from gpulab import binaries
 from gpulab.providers.kwokctl import BINARIES
-
 from tests.bench.measure import GPULAB, Row, command, interleave, surroundings, versus
 
 

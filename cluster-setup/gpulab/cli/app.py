@@ -102,3 +102,92 @@ def check(
     from gpulab.cli import exercises
 
     return exercises.check(exercise, name, kubeconfig, json=json)
+
+
+@app.command()
+def task(exercise: Exercise) -> None:
+    """Print an exercise's task, with your own values where they differ between learners."""
+    from gpulab.cli import exercises
+
+    exercises.task(exercise)
+
+
+@app.command()
+def variant(
+    exercise: Exercise,
+    learner: Annotated[str, typer.Option(help="Whose; as in the class's list.")],
+    secret_file: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it at run time)
+        typer.Option(help="The class's secret; without one, that of your own folder."),
+    ] = None,
+) -> None:
+    """Show an author one learner's task, key and solution."""
+    from gpulab.cli import variants
+
+    variants.show(exercise, learner, secret_file)
+
+
+@app.command()
+def verify(
+    exercise: Annotated[
+        Optional[str],  # noqa: UP045 (typer reads it at run time)
+        typer.Argument(help="Its number or name; without one, every exercise."),
+    ] = None,
+    report: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it at run time)
+        typer.Option(help="Also write the proof here; .json for a program, else Markdown."),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="No cluster: only what rests on the last recording.")
+    ] = False,
+    seed: Annotated[str, typer.Option(help="Which variant; any text.")] = "verify",
+    name: Annotated[
+        Optional[str],  # noqa: UP045 (typer reads it at run time)
+        typer.Option(
+            help="In this lab, emptying the exercise's namespace; default: a lab made for it."
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Prove that right answers get full marks and wrong ones do not; exit code 1 unless proven."""
+    from gpulab.cli import verify as command
+
+    return command.verify(exercise, report, offline=offline, seed=seed, name=name, json=json)
+
+
+@app.command()
+def quiz(
+    exercise: Exercise,
+    listing: Annotated[bool, typer.Option("--list", help="Show questions and answers.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also ask what is answered.")] = False,
+    mark: Annotated[
+        bool, typer.Option("--mark", help="Mark your own texts against the rubric.")
+    ] = False,
+) -> None:
+    """Answer an exercise's questions in the terminal; leave and go on as you like."""
+    from gpulab.cli import quiz as command
+
+    command.quiz(exercise, listing=listing, again=again, mark=mark)
+
+
+@app.command()
+def hint(
+    exercise: Exercise,
+    more: Annotated[bool, typer.Option("--more", help="Show the next one.")] = False,
+) -> None:
+    """Show a hint; each one more says more."""
+    from gpulab.cli import hint as command
+
+    command.hint(exercise, more=more)
+
+
+@app.command()
+def reset(
+    exercise: Exercise,
+    name: Name = DEFAULT_NAME,
+    answers: Annotated[bool, typer.Option("--answers", help="Delete your answers, too.")] = False,
+) -> None:
+    """Delete what you made in an exercise and give you its starting state again."""
+    from gpulab.cli import reset as command
+
+    command.reset(exercise, name, answers=answers)

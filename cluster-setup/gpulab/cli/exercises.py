@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograders.errors import InputError
 from autograders.grade import grade_live
-from autograders.load import Exercise, find_exercise, load_exercise
+from autograders.load import Exercise, find_exercise, read_variant
+from autograders.model import Phase, Probe, Report
+from autograders.quiz import read_answers
 from gpulab.cli.lab import err, out
 from gpulab.paths import ROOT
 
@@ -27,22 +28,13 @@ class Target:
 
 def start(text: str, name: str) -> None:
     """Apply setup.yaml and lay an empty answers.toml in the learner's folder."""
-    from gpulab import binaries, lab, workspace
+    from gpulab import given, lab, reset, workspace
 
-    exercise = _exercise(text)
+    exercise = exercise_of(text)
     paths, _ = lab.existing(name)
-    kubectl = str(binaries.ensure()["kubectl"])
-    setup = exercise.folder / "setup.yaml"
-    done = subprocess.run(
-        [kubectl, "--kubeconfig", str(paths.kubeconfig), "apply", "-f", str(setup)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["kubectl said nothing"])[-1]
-        raise InputError(f"the starting state was not applied: {last}", "is it up? gpulab status")
-    out.print(done.stdout.strip(), highlight=False)
+    reset.refuse_foreign(paths, exercise)
+    said = given.begin(paths, exercise)
+    out.print(said or "Started before; what you made since stays.", highlight=False)
     workspace.update()
     if file := workspace.offer_answers(exercise):
         out.print(f"Your answers go into {file}", highlight=False)
@@ -55,16 +47,20 @@ def check(text: str, name: str, kubeconfig: Path | None, *, json: bool) -> int:
     from autograders import show
     from gpulab.workspace import answers_file
 
-    exercise = _exercise(text)
     target = _target(name, kubeconfig)
+    exercise = _exercise_on(text, target)
     report = grade_live(
         exercise,
         target.kubeconfig,
         answers_file(exercise.id),
         provider=target.provider,
         speed=target.speed,
+        seed=_seed(exercise),
         waiting=lambda reason: err.print(f"[dim]waiting: {reason}[/]") if not json else None,
+        before=_before(exercise, name) if target.provider != "existing" else (),
+        probes=_probes(exercise, name) if target.provider != "existing" else {},
     )
+    report = _with_self_marks(exercise, report)
     if json:
         import msgspec
 
@@ -74,8 +70,68 @@ def check(text: str, name: str, kubeconfig: Path | None, *, json: bool) -> int:
     return 0 if report.full_marks else 1
 
 
-def _exercise(text: str) -> Exercise:
-    return load_exercise(find_exercise(EXERCISES, text))
+def task(text: str) -> None:
+    """Print the task with this learner's values, or what the exercise teaches."""
+    exercise = exercise_of(text)
+    lines = exercise.task or "\n".join(f"- {each}" for each in exercise.settings.objectives)
+    print(f"{exercise.title}\n\n{lines.strip()}")  # noqa: T201 (as it stands; a notebook wraps it)
+
+
+def exercise_of(text: str) -> Exercise:
+    from gpulab import variant
+
+    return variant.exercise_of(find_exercise(EXERCISES, text))
+
+
+def _exercise_on(text: str, target: Target) -> Exercise:
+    """The exercise with values that this cluster's nodes offer."""
+    from autograders.connect import connect
+    from gpulab import variant
+
+    folder = find_exercise(EXERCISES, text)
+    if target.provider != "existing" or read_variant(folder) is None:
+        return variant.exercise_of(folder)
+    with connect(target.kubeconfig) as api:
+        return variant.exercise_of(folder, variant.nodes_of(api))
+
+
+def _seed(exercise: Exercise) -> str | None:
+    from gpulab import variant
+
+    return variant.seed(exercise.id).hex() if exercise.variant else None
+
+
+def _before(exercise: Exercise, name: str) -> tuple[Phase, ...]:
+    from gpulab import given
+    from gpulab.paths import lab_paths
+
+    return given.as_found(lab_paths(name), exercise)
+
+
+def _probes(exercise: Exercise, name: str) -> Mapping[str, Probe]:
+    """Try YAML answers as the learner, for the grader may only read."""
+    from autograders.connect import connect
+    from gpulab import dry_run
+    from gpulab.paths import lab_paths
+    from gpulab.workspace import answers_file
+
+    answers = read_answers(answers_file(exercise.id))
+    if not dry_run.has_work(exercise.questions, answers):
+        return {}
+    with connect(lab_paths(name).kubeconfig, read_only=False) as api:
+        return dry_run.try_answers(api, exercise.questions, exercise.namespace, answers)
+
+
+def _with_self_marks(exercise: Exercise, report: Report) -> Report:
+    """Beside the score, what the learner gave his own texts."""
+    from autograders.quiz.manual import with_self_marks
+    from gpulab import progress
+    from gpulab.workspace import answers_file
+
+    if not report.manual:
+        return report
+    answers, kept = read_answers(answers_file(exercise.id)), progress.read(exercise.id)
+    return with_self_marks(report, exercise.questions, answers, kept.self_marks)
 
 
 def _target(name: str, kubeconfig: Path | None) -> Target:

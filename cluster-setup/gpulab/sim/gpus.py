@@ -28,6 +28,79 @@ class Idle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pstate: str
 
 
+class Thermal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a board slows down and stops, in degrees or in degrees left to its limit."""
+
+    shutdown: int
+    slowdown: int
+    max_operating: int
+    memory: int | None = None
+    """Idle temperature of the memory; absent where the board does not report it."""
+    memory_max: int | None = None
+    limit: int | None = None
+    """The temperature that `T.Limit` counts down to; the figures above are then relative to it."""
+
+
+class Clocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Clocks in MHz; absent where no published output shows them."""
+
+    graphics: Positive
+    memory: Positive
+    video: Positive | None = None
+
+
+class Details(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What only `nvidia-smi -q` says of a board; a model without them prints N/A there."""
+
+    vbios: str
+    board_part: str
+    gpu_part: str
+    inforom: tuple[str, str, str]
+    """Versions of image, OEM object and ECC object."""
+    subsystem: Annotated[str, msgspec.Meta(pattern=r"^0x[0-9A-F]{8}$")]
+    module_ids: tuple[int, ...] = ()
+    """One for each address in bus_ids."""
+    pcie_gen: Positive
+    bar1_mib: Positive
+    bar1_used_mib: int = 0
+    row_banks: Positive
+    """Banks of the row remapper."""
+    min_power_w: Positive
+    memory_power_w: float | None = None
+    c2c_mode: str = "N/A"
+    sparse_operation: str = "N/A"
+    fabric: bool = False
+    """Whether the board is part of an NVSwitch fabric that reports its state."""
+    thermal: Thermal
+    idle_clocks: Clocks
+    max_clocks: Clocks
+
+
+class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the GPUs of one board are wired, as `nvidia-smi topo -m` shows it."""
+
+    link: str
+    """Between any two GPUs, as in NV18: 18 bonded NVLinks."""
+    cpus: tuple[str, ...]
+    """CPU affinity, one for each address in bus_ids."""
+    numa: tuple[str, ...]
+
+
+class MigProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One GPU instance profile of `nvidia-smi mig -lgip` and `-lgipp`."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[1-7]g\.[0-9]+gb(\+me)?$")]
+    id: int
+    instances: Positive
+    """How many of them fit into an empty GPU."""
+    memory_mib: Positive
+    sms: Positive
+    starts: tuple[int, ...]
+    """Memory slices at which an instance can begin."""
+    size: Positive
+    """Memory slices that it takes, of 8."""
+
+
 class GpuModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One kind of GPU board, as nvidia-smi and NVML describe it."""
 
@@ -50,6 +123,10 @@ class GpuModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Memory the driver keeps; absent where no published output shows it."""
     free_mib: int | None = None
     """memory.free of an idle GPU; absent where no published output shows it."""
+    details: Details | None = None
+    topology: Topology | None = None
+    mig_profiles: tuple[MigProfile, ...] = ()
+    """Profiles that MIG can cut this GPU into; nothing uses them yet."""
 
 
 class Driver(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,6 +27,8 @@ from gpulab.sim.status import parse
 from gpulab.sim.workloads import Catalogue
 
 STDIN, STDOUT, STDERR, STATUS = 0, 1, 2, 3
+TICK = dt.timedelta(microseconds=999_999)
+"""A status has whole seconds: a process may have written up to the end of its last one."""
 FOLLOW_SECONDS = 0.2  # how often a followed log is looked at
 
 
@@ -146,7 +148,7 @@ async def _lines(lifecycle: Lifecycle, state: dict[str, Any], follow: bool) -> A
     while True:
         current = lifecycle.container.state.get("running", {})
         live = current.get("startedAt") == state["startedAt"] and "finishedAt" not in state
-        until = parse(state["finishedAt"]) if "finishedAt" in state else _now()
+        until = parse(state["finishedAt"]) + TICK if "finishedAt" in state else _now()
         written = list(output(program.script, started, until, lifecycle.node.facts))
         for line in written[sent:]:
             yield line

@@ -117,13 +117,12 @@ async def play(stage: Stage, name: str, samples: Path) -> Object:
     return run | ({"stuck": made.stuck} if made.stuck else {})
 
 
-async def ask_kubectl(stage: Stage, command: list[str]) -> dict[str, verbs.Answer]:
-    """What `command`, kubectl with its cluster, answers to every case."""
+async def ask_kubectl(stage: Stage, command: list[str]) -> tuple[dict[str, verbs.Answer], str]:
+    """What `command`, kubectl with its cluster, answers to every case; the step that was stuck."""
     async with scene(stage, "kubectl") as made:
-        if made.stuck:
-            raise TimeoutError(made.stuck)
         there = [*command, "--namespace", made.namespace]
-        return await asyncio.to_thread(verbs.ask, there, stage.node, made.plain)
+        answers = await asyncio.to_thread(verbs.ask, there, stage.node, made.plain)
+        return answers, made.stuck
 
 
 def written(story: Story, plain: Plain) -> Object:
@@ -153,7 +152,8 @@ def _pod(statuses: Iterable[Object], plain: Plain) -> Object:
 def _events(story: Story, plain: Plain) -> Object:
     """By object and component: lines in order, and those that a kubelet counted more than once.
 
-    How often the scheduler and the controllers say something depends on what else happens there.
+    How often the scheduler and the controllers say something depends on what else happens there,
+    and how often a back-off is told on how many syncs fall into it.
     """
     events: dict[str, dict[str, list[str]]] = {}
     repeated: set[str] = set()
@@ -163,7 +163,8 @@ def _events(story: Story, plain: Plain) -> Object:
         key = f"{about['kind']}/{story.names.normal(about['name'])}"
         line = plain(normalise.event_line(event))
         lines = events.setdefault(key, {}).setdefault(who, [])
-        if who == "kubelet" and (line in lines or normalise.event_count(event) > 1):
+        again = line in lines or normalise.event_count(event) > 1
+        if again and who == "kubelet" and event["reason"] != "BackOff":
             repeated.add(f"{key} {line}")
         if line not in lines:
             lines.append(line)

@@ -1,6 +1,6 @@
 """Record the goldens on a real cluster: `observed.json` of every scenario, and status samples.
 
-    python -m tests.golden.kind.record KUBECONFIG [--only PART] [--runs 3] [--at-once 6]
+    python -m tests.golden.kind.record KUBECONFIG [--only PART …] [--runs 3] [--at-once 6]
     python -m tests.golden.kind.record KUBECONFIG --kubectl
 
 ORIGIN.md says how the cluster is made ready.
@@ -33,9 +33,11 @@ async def record(name: str, on: Stage, runs: int, gate: asyncio.Semaphore) -> st
 
 async def record_kubectl(kubeconfig: Path) -> int:
     async with stage(kubeconfig) as on:
-        answers = await ask_kubectl(on, ["kubectl", "--kubeconfig", str(kubeconfig)])
-    write(HERE / "kubectl.json", answers)
-    return 0
+        answers, stuck = await ask_kubectl(on, ["kubectl", "--kubeconfig", str(kubeconfig)])
+    if not stuck:
+        write(HERE / "kubectl.json", answers)
+    sys.stderr.write(f"never came: {stuck}\n" if stuck else f"{len(answers)} recorded\n")
+    return bool(stuck)
 
 
 def write(path: Path, found: Object) -> None:
@@ -45,7 +47,7 @@ def write(path: Path, found: Object) -> None:
 async def main(arguments: argparse.Namespace) -> int:
     if arguments.kubectl:
         return await record_kubectl(arguments.kubeconfig)
-    chosen = [name for name in names() if arguments.only in name]
+    chosen = [name for name in names() if any(part in name for part in arguments.only)]
     gate = asyncio.Semaphore(arguments.at_once)
     async with stage(arguments.kubeconfig) as on:
         failures = await asyncio.gather(
@@ -59,7 +61,7 @@ async def main(arguments: argparse.Namespace) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("kubeconfig", type=Path)
-    parser.add_argument("--only", default="", help="scenarios whose name contains this")
+    parser.add_argument("--only", nargs="+", default=[""], help="parts of scenarios' names")
     parser.add_argument("--kubectl", action="store_true", help="record kubectl's words instead")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=6, help="more disturb each other")

@@ -1,6 +1,6 @@
 """A registry that answers as Docker Hub does, for recording pulls and their failures.
 
-    registry.py 172.30.0.1 5000 1.35.0=a.tar 1.36.1=b.tar
+    registry.py ADDRESS PORT 1.35.0=a.tar 1.36.1=b.tar
 
 serves docker-archives with one image each as those tags of library/busybox. Repositories of KNOWN
 answer "not found" for other tags. Any other repository gets what Docker Hub says of one that does

@@ -1,10 +1,11 @@
 """nvidia-smi for simulated GPUs: text and exit code as a pure function of the arguments.
 
-`command` understands the command line, `table`, `listing` and `query` render, `reading` says what
-an idle GPU measures, `wording` holds the fixed sentences. `-q`, MIG and processes can come as
-further modules beside these.
+`command` understands the command line; `reading` says what a GPU measures and `processes` who holds
+its memory; `table`, `listing`, `query`, `report` (of `layout` and `figures`), `topology` and
+`monitor` render; `wording` holds the fixed sentences. MIG can come as a further module.
 """
 
 from gpulab.sim.smi.command import run
+from gpulab.sim.smi.processes import Process
 
-__all__ = ["run"]
+__all__ = ["Process", "run"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpulab.sim.smi.table import Shown
+from gpulab.sim.smi.reading import Shown
 
 
 def render(shown: Sequence[Shown]) -> str:

@@ -1,42 +1,30 @@
-"""`nvidia-smi --query-gpu=... --format=csv`: fields are data, one row of FIELDS each."""
+"""`nvidia-smi --query-gpu=... --format=csv`: the fields of a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 import msgspec
 
-from gpulab.sim.gpus import Driver, Gpu
-from gpulab.sim.smi.reading import Reading, idle
-from gpulab.sim.smi.table import Shown
-
-NOT_AVAILABLE = "[N/A]"
+from gpulab.sim.gpus import Gpu
+from gpulab.sim.smi.columns import NOT_AVAILABLE, Field, Style, time, write
+from gpulab.sim.smi.reading import Reading, View, measure
 
 
 class Row(msgspec.Struct, frozen=True):
     """All that a field may speak of: one GPU, and the container it is seen from."""
 
     index: int
-    count: int
     gpu: Gpu
     reading: Reading
-    driver: Driver
-    now: datetime
+    view: View
 
 
-class Field(msgspec.Struct, frozen=True):
-    """A field of --query-gpu; with a unit, header and value both name it."""
-
-    value: Callable[[Row], object]
-    unit: str = ""
-
-
-def _mib(value: Callable[[Row], object]) -> Field:
+def _mib(value: Callable[[Row], object]) -> Field[Row]:
     return Field(value, "MiB")
 
 
-def _watts(value: Callable[[Row], float]) -> Field:
+def _watts(value: Callable[[Row], float]) -> Field[Row]:
     return Field(lambda row: f"{value(row):.2f}", "W")
 
 
@@ -44,10 +32,10 @@ def _mig(row: Row) -> str:
     return "Disabled" if row.gpu.model.mig_capable else NOT_AVAILABLE
 
 
-FIELDS = {
-    "timestamp": Field(lambda row: f"{row.now:%Y/%m/%d %H:%M:%S}.{row.now.microsecond // 1000:03}"),
-    "driver_version": Field(lambda row: row.driver.version),
-    "count": Field(lambda row: row.count),
+FIELDS: dict[str, Field[Row]] = {
+    "timestamp": Field(lambda row: time(row.view.now)),
+    "driver_version": Field(lambda row: row.view.driver.version),
+    "count": Field(lambda row: row.view.attached),
     "index": Field(lambda row: row.index),
     "name": Field(lambda row: row.gpu.model.product),
     "uuid": Field(lambda row: row.gpu.uuid),
@@ -87,37 +75,7 @@ ALIASES = {
 """Second names from `nvidia-smi --help-query-gpu`; the header shows the first."""
 
 
-def unknown(names: Sequence[str]) -> str | None:
-    """First name that is no field, as nvidia-smi complains of one at a time."""
-    return next((name for name in names if _canonical(name) not in FIELDS), None)
-
-
-def render(
-    names: Sequence[str],
-    shown: Sequence[Shown],
-    driver: Driver,
-    now: datetime,
-    *,
-    header: bool = True,
-    units: bool = True,
-) -> str:
+def render(names: Sequence[str], view: View, style: Style) -> str:
     """Write the chosen fields of every GPU as CSV."""
-    chosen = [_canonical(name) for name in names]
-    rows = [Row(index, len(shown), gpu, idle(gpu), driver, now) for index, gpu in shown]
-    lines = [", ".join(_cell(FIELDS[name], row, units) for name in chosen) for row in rows]
-    heads = [", ".join(_head(name, units) for name in chosen)] if header else []
-    return "".join(f"{line}\n" for line in heads + lines)
-
-
-def _canonical(name: str) -> str:
-    return ALIASES.get(name, name)
-
-
-def _head(name: str, units: bool) -> str:
-    unit = FIELDS[name].unit
-    return f"{name} [{unit}]" if unit else name  # `nounits` leaves the header alone
-
-
-def _cell(field: Field, row: Row, units: bool) -> str:
-    value = str(field.value(row))
-    return f"{value} {field.unit}" if units and field.unit and value != NOT_AVAILABLE else value
+    rows = [Row(index, gpu, measure(gpu, view.processes), view) for index, gpu in view.shown]
+    return write([(name, FIELDS[name]) for name in names], rows, style)

@@ -6,18 +6,16 @@ the third line with `|` at its left edge; R610 renames the versions in the heade
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from gpulab.sim.gpus import Driver, Gpu
-from gpulab.sim.smi.reading import idle
-
-Shown = tuple[int, Gpu]
-"""A GPU and the index a container sees it under."""
+from gpulab.sim.smi.processes import on
+from gpulab.sim.smi.reading import Reading, View, measure
 
 WIDTHS = (41, 24, 22)
 INNER = sum(WIDTHS) + 2
 NAME_WIDTH = 27
+PROCESS_WIDTH = 32
 
 COLUMN_HEADS = (
     "| GPU  Name                 Persistence-M | Bus-Id          Disp.A | Volatile Uncorr. ECC |",
@@ -31,13 +29,13 @@ PROCESS_HEADS = (
 )
 
 
-def render(shown: Sequence[Shown], driver: Driver, now: datetime) -> str:
+def render(view: View) -> str:
     """Draw the summary of the GPUs a container sees."""
-    lines = [f"{clock(now)}       ", _rule(), _versions(driver), _columns("-"), *COLUMN_HEADS]
-    lines.append(f"|{_columns('=')[1:-1]}|")
-    for index, gpu in shown:
-        lines += [*_gpu_lines(index, gpu), _columns("-")]
-    return "\n".join([*lines, "", *_processes()]) + "\n"
+    head = [f"{clock(view.now)}       ", _rule(), _versions(view.driver)]
+    lines = [*head, _columns("-"), *COLUMN_HEADS, f"|{_columns('=')[1:-1]}|"]
+    for index, gpu in view.shown:
+        lines += [*_gpu_lines(index, gpu, measure(gpu, view.processes)), _columns("-")]
+    return "\n".join([*lines, "", *_processes(view)]) + "\n"
 
 
 def clock(now: datetime) -> str:
@@ -52,8 +50,8 @@ def _versions(driver: Driver) -> str:
     )
 
 
-def _gpu_lines(index: int, gpu: Gpu) -> list[str]:
-    model, now = gpu.model, idle(gpu)
+def _gpu_lines(index: int, gpu: Gpu, now: Reading) -> list[str]:
+    model = gpu.model
     power, limit = f"{now.power_w:.0f}W", f"{model.power_limit_w}W"
     used, total = f"{now.used_mib}MiB", f"{model.memory_mib}MiB"
     mig = "Disabled" if model.mig_capable else "N/A"
@@ -76,9 +74,20 @@ def _name(gpu: Gpu) -> str:
     return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."
 
 
-def _processes() -> list[str]:
-    none = f"|{'  No running processes found':<{INNER}}|"
-    return [_rule(), *PROCESS_HEADS, f"|{'=' * INNER}|", none, _rule()]
+def _processes(view: View) -> list[str]:
+    found = [
+        _process(index, process.pid, process.name, mib)
+        for index, gpu in view.shown
+        for process, mib in on(gpu, view.processes)
+    ]
+    none = [f"|{'  No running processes found':<{INNER}}|"]
+    return [_rule(), *PROCESS_HEADS, f"|{'=' * INNER}|", *(found or none), _rule()]
+
+
+def _process(index: int, pid: int, name: str, mib: int) -> str:
+    """Write one process; nvidia-smi keeps the end of a long name."""
+    short = name if len(name) <= PROCESS_WIDTH else f"...{name[3 - PROCESS_WIDTH :]}"
+    return f"|{index:>5}   N/A  N/A{pid:>16}      C   {short:<{PROCESS_WIDTH}}{f'{mib}MiB':>14} |"
 
 
 def _row(*cells: str) -> str:

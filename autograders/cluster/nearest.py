@@ -1,0 +1,98 @@
+"""The smallest change after which a Pod fits: every proposal is tried before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from autograders.cluster import filters
+from autograders.cluster.nodes import Node
+from autograders.cluster.pods import Pod
+from autograders.cluster.preemption import preempt
+from autograders.cluster.proposals import Proposal, propose
+from autograders.cluster.state import State, see
+from autograders.model import KubeObject
+
+MOST = 400
+"""Pairs of changes that are tried when no single one is enough."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something after which the Pod fits."""
+
+    steps: tuple[str, ...]
+    """What to change, in a learner's words."""
+    nodes: tuple[str, ...]
+    """Where it fits then."""
+    size: int
+    """How much it changes, to rank by."""
+
+    @property
+    def text(self) -> str:
+        return f"{' and '.join(self.steps)}: it then fits on {listed(self.nodes)}"
+
+
+def nearest(
+    pod: Pod,
+    nodes: Sequence[Node],
+    pods: Iterable[Pod],
+    *,
+    namespaces: Iterable[KubeObject] = (),
+    budgets: Iterable[KubeObject] = (),
+    most: int = 5,
+) -> tuple[Change, ...]:
+    """The smallest changes first; pairs of them only when no single one is enough."""
+    state = see(pod, nodes, pods, namespaces)
+    if not all(filters.judge(pod, state)):
+        return ()
+    budgets = tuple(budgets)
+    proposals = tuple(propose(pod, state))
+    found = [change for one in proposals for change in attempt((one,), budgets)]
+    if not found:
+        couples = pairs(proposals)
+        found = [change for couple in couples for change in attempt(couple, budgets)]
+    return tuple(distinct(sorted(found, key=lambda one: one.size)))[:most]
+
+
+def attempt(steps: tuple[Proposal, ...], budgets: tuple[KubeObject, ...]) -> Iterator[Change]:
+    last = steps[-1]
+    texts, size = tuple(one.text for one in steps), sum(one.size for one in steps)
+    reasons = filters.judge(last.pod, last.state)
+    names = [place.node.name for place in last.state.places]
+    free = tuple(name for name, why_not in zip(names, reasons, strict=True) if not why_not)
+    if free:
+        yield Change(texts, free, size)
+    elif last.preempts and (best := preempt(last.pod, last.state, reasons, budgets).candidates):
+        victims = listed(tuple(f"{one.namespace}/{one.name}" for one in best[0].victims))
+        step = f"{texts[-1]}, which deletes {victims}"
+        yield Change((*texts[:-1], step), (best[0].node,), size + 10 * len(best[0].victims))
+
+
+def pairs(proposals: tuple[Proposal, ...]) -> Iterator[tuple[Proposal, ...]]:
+    """Each proposal with each that it makes possible, smallest first, up to a limit."""
+    seconds = (
+        (first, replace(second, size=second.size))
+        for first in sorted(proposals, key=lambda one: one.size)
+        for second in propose(first.pod, first.state)
+        if second.kind != first.kind
+    )
+    return (couple for _, couple in zip(range(MOST), seconds, strict=False))
+
+
+def distinct(changes: Iterable[Change]) -> Iterator[Change]:
+    """Without those that name the same steps in another order."""
+    seen: set[frozenset[str]] = set()
+    for one in changes:
+        if frozenset(one.steps) not in seen:
+            seen.add(frozenset(one.steps))
+            yield one
+
+
+def listed(names: tuple[str, ...], most: int = 3) -> str:
+    """Name a few and count the rest."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+__all__ = ["Change", "State", "nearest"]

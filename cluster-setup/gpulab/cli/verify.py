@@ -1,0 +1,63 @@
+"""`gpulab verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from autograders.load import exercise_names, find_exercise, load_exercise
+from autograders.proof import Case, Proof
+from gpulab.cli.lab import err
+from gpulab.paths import ROOT
+
+EXERCISES = ROOT / "exercises"
+
+
+def verify(
+    text: str | None, report: Path | None, *, offline: bool, seed: str, name: str | None, json: bool
+) -> int:
+    """Prove one exercise, or all; 0 only if everything is proven."""
+    import msgspec
+
+    from gpulab import proofs
+
+    folders = [find_exercise(EXERCISES, text)] if text else every()
+    found = list(recorded(folders) if offline else tried(folders, seed, name))
+    if report is not None:
+        proofs.write(found, report)
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(proofs.data(found))).decode())  # noqa: T201
+    else:
+        print(proofs.text(found))  # noqa: T201 (columns; Rich would wrap them)
+    return 0 if all(proof.proven for proof in found) else 1
+
+
+def every() -> list[Path]:
+    return [EXERCISES / name for name in exercise_names(EXERCISES)]
+
+
+def recorded(folders: list[Path]) -> Iterator[Proof]:
+    from gpulab.verify import prove_recorded
+
+    return (prove_recorded(folder, told) for folder in folders)
+
+
+def tried(folders: list[Path], seed: str, name: str | None) -> Iterator[Proof]:
+    """One lab for all exercises with the same fleet, one exercise after the other."""
+    from gpulab.verify import drawn, lab_for, prove
+
+    fleets: dict[str, list[Path]] = {}
+    for folder in folders:
+        fleets.setdefault(load_exercise(folder).settings.fleet, []).append(folder)
+    for fleet, group in fleets.items():
+        with lab_for(fleet, name) as (paths, record):
+            for folder in group:
+                exercise, number = drawn(folder, seed)
+                yield prove(exercise, paths, record, number, told)
+
+
+def told(case: Case) -> None:
+    """Say what takes its time, and whatever is wrong."""
+    if case.fault or case.seconds > 0.1:
+        mark = "[red]✗[/]" if case.fault else "✓"
+        err.print(f"{mark} {case.kind} {case.name} ({case.seconds:.1f} s) {case.fault}")

@@ -1,0 +1,182 @@
+"""One answer tried on a cluster: clean state, setup, the answer's manifests, verdict."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from autograders import variants
+from autograders.connect import Api
+from autograders.errors import InputError
+from autograders.grade import gather
+from autograders.load import Exercise
+from autograders.model import Answers, Evidence
+from autograders.proof import Case, Kind, judged
+from autograders.quiz import read_answers
+from autograders.run import decide
+from gpulab import given, kubectl
+from gpulab.lab import Record
+from gpulab.paths import LabPaths
+from gpulab.sending import send
+
+OWN_KINDS = (
+    ("/apis/apps/v1", "deployments"),
+    ("/apis/apps/v1", "statefulsets"),
+    ("/apis/apps/v1", "daemonsets"),
+    ("/apis/apps/v1", "replicasets"),
+    ("/apis/batch/v1", "cronjobs"),
+    ("/apis/batch/v1", "jobs"),
+    ("/api/v1", "pods"),
+    ("/api/v1", "services"),
+    ("/api/v1", "resourcequotas"),
+    ("/api/v1", "limitranges"),
+    ("/apis/resource.k8s.io/v1", "resourceclaims"),
+)
+"""What answers leave in the exercise's namespace; owners before what they own."""
+AT_ONCE = {"gracePeriodSeconds": "0", "propagationPolicy": "Background"}
+REFUSED = re.compile(r"\((Forbidden|Invalid)\)| is invalid: | is forbidden: ")
+"""The API server's own refusal, which is one way for a wrong answer to fail."""
+COMMANDS = "commands.sh"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where answers to one exercise are tried."""
+
+    paths: LabPaths
+    """Of the lab."""
+    record: Record
+    """Of the lab."""
+    exercise: Exercise
+    """With its drawn values."""
+    api: Api
+    """Reads as the grader does."""
+    admin: Api
+    """Cleans up after each answer."""
+    seed: str | None = None
+    """What the values were drawn from."""
+
+
+class Untried(Exception):
+    """An answer could not even be applied; its verdict would prove nothing."""
+
+
+def clean(bench: Bench) -> None:
+    """Make the state that `gpulab start` gives, in less time than a reset takes."""
+    space = bench.exercise.namespace
+    for path in (f"{root}/namespaces/{space}/{plural}" for root, plural in OWN_KINDS):
+        answer = send(bench.admin, "DELETE", path, query=AT_ONCE)
+        if not answer.is_success:
+            do = f"look: kubectl get all --namespace {space}"
+            raise InputError(f"{path} could not be emptied: {answer.message}", do)
+    given.forget(bench.paths, bench.exercise.id)
+    given.begin(bench.paths, bench.exercise)
+
+
+def shipped(bench: Bench) -> Case:
+    """Judge the state that every learner is given, without answers."""
+    began = time.monotonic()
+    clean(bench)
+    report = decide(bench.exercise, evidence_of(bench), {})
+    seconds = time.monotonic() - began
+    return Case(Kind.SHIPPED, "as given", judged(report, Kind.SHIPPED), seconds)
+
+
+def tried(
+    bench: Bench, kind: Kind, name: str, folder: Path, must_fail: tuple[str, ...] = ()
+) -> tuple[Case, Evidence | None, Answers]:
+    """Apply a folder's answer to a clean state and judge what becomes of it."""
+    began = time.monotonic()
+    clean(bench)
+    answers = read_answers(folder / "answers.toml")
+    try:
+        apply(bench, folder, may_be_refused=kind in (Kind.WRONG, Kind.LIVE))
+    except Untried as error:
+        return Case(kind, name, str(error), time.monotonic() - began), None, answers
+    case, evidence = verdict(bench, kind, name, answers, must_fail, began)
+    remove(bench, folder)
+    return case, evidence, answers
+
+
+def verdict(
+    bench: Bench, kind: Kind, name: str, answers: Answers, must_fail: tuple[str, ...], began: float
+) -> tuple[Case, Evidence]:
+    evidence = evidence_of(bench)
+    fault = judged(decide(bench.exercise, evidence, answers), kind, must_fail)
+    return Case(kind, name, fault, time.monotonic() - began, must_fail), evidence
+
+
+def evidence_of(bench: Bench) -> Evidence:
+    return gather(
+        bench.api,
+        bench.exercise,
+        bench.record.provider,
+        {},
+        bench.record.speed,
+        bench.seed,
+        before=given.as_found(bench.paths, bench.exercise),
+    )
+
+
+def apply(bench: Bench, folder: Path, *, may_be_refused: bool) -> None:
+    """Run commands.sh, or apply every manifest in the order of their names."""
+    for arguments in steps(folder):
+        done = kubectl.run(bench.paths.kubeconfig, *arguments, folder=folder)
+        if done.returncode == 0:
+            continue
+        if may_be_refused and REFUSED.search(done.stderr):
+            return
+        raise Untried(f"kubectl {' '.join(arguments)}: {kubectl.last_line(done)}")
+
+
+def steps(folder: Path) -> list[list[str]]:
+    file = folder / COMMANDS
+    if file.is_file():
+        return kubectl.commands(file.read_text(), str(file))
+    return [["apply", "-f", each] for each in manifests(folder)]
+
+
+def manifests(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.yaml"))
+
+
+def remove(bench: Bench, folder: Path) -> None:
+    """Delete what the manifests made outside the exercise's namespace; a reset does the rest."""
+    space = bench.exercise.namespace
+    named = [
+        word
+        for name in manifests(folder)
+        if is_beyond(space, folder / name)
+        for word in ("-f", name)
+    ]
+    if named:
+        kubectl.run(
+            bench.paths.kubeconfig, "delete", *named, "--ignore-not-found", "--now", folder=folder
+        )
+
+
+def is_beyond(namespace: str, manifest: Path) -> bool:
+    documents = [each for each in yaml.safe_load_all(manifest.read_text()) if each]
+    return any(each["metadata"].get("namespace") != namespace for each in documents)
+
+
+@contextmanager
+def laid_out(exercise: Exercise, *folders: Path) -> Iterator[Path]:
+    """Lay an answer out as a learner has it: later folders hold what differs, values put in."""
+    with tempfile.TemporaryDirectory(prefix="gpulab-") as made:
+        target = Path(made)
+        for file in (file for folder in folders for file in sorted(folder.glob("*.*"))):
+            if exercise.variant:
+                text = variants.render(file.read_text(), exercise.variant, str(file))
+                (target / file.name).write_text(text)
+            else:
+                shutil.copyfile(file, target / file.name)
+        yield target
