@@ -11,7 +11,7 @@ same, compared after `normalise.py` has replaced what differs between any two ru
   order two of them change.
 - `messages` in the Pod's status, in the order in which they first came.
 - `events` by object and component, in order, each once; those that every recording counted more
-  than once must repeat here. Our own two events stand apart.
+  than once must repeat here, back-offs apart. Our own two events stand apart.
 - `objects`: the last status of Deployments, Jobs and the like.
 
 `compare.py` defines when two sequences agree: every line that came in each recording comes, in
@@ -38,9 +38,10 @@ import yaml
 
 from gpulab import binaries
 from tests.golden.kind import compare, scenario, verbs
-from tests.golden.kind.play import Object, ask_kubectl, play, stage
+from tests.golden.kind.play import Object, Stage, ask_kubectl, play, stage
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+AT_ONCE = 40  # scenarios; more make a small machine too slow for their deadlines
 SAMPLES = {made.sample: name for name in scenario.names() if (made := scenario.load(name)).sample}
 
 
@@ -58,7 +59,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shown(request: pytest.FixtureRequest, kubeconfig: Path, samples: Path) -> dict[str, Object]:
-    """What the cluster shows of every chosen scenario, all played at once."""
+    """What the cluster shows of every chosen scenario, played side by side."""
     chosen = {name for item in request.session.items for name in _played(item)}
     return asyncio.run(_play_all(sorted(chosen), kubeconfig, samples))
 
@@ -81,8 +82,14 @@ def _played(item: Any) -> list[str]:
 
 
 async def _play_all(names: Sequence[str], kubeconfig: Path, samples: Path) -> dict[str, Object]:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def take_turn(on: Stage, name: str) -> Object:
+        async with gate:
+            return await play(on, name, samples)
+
     async with stage(kubeconfig) as on:
-        runs = await asyncio.gather(*(play(on, name, samples) for name in names))
+        runs = await asyncio.gather(*(take_turn(on, name) for name in names))
     return dict(zip(names, runs, strict=True))
 
 

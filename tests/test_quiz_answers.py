@@ -20,7 +20,7 @@ answers = st.one_of(single, st.lists(texts, max_size=4).map(tuple))
 names = st.sampled_from(["a", "ab", "b", "long_name"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.dictionaries(names, answers),
     st.lists(st.tuples(names, st.none() | answers), max_size=6),

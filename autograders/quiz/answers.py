@@ -13,6 +13,8 @@ from autograders.model import Answer, Answers
 
 LARGEST = 1024 * 1024
 """Bytes of an answer file."""
+LONGEST = 1000
+"""Lines of one answer that is replaced in place."""
 
 
 def read_answers(path: Path) -> Answers:
@@ -99,7 +101,7 @@ def assignments(lines: list[str], name: str) -> Iterator[tuple[int, int]]:
     """From which to which line the answer may go; texts may have several lines."""
     for start, one in enumerate(lines):
         if re.match(rf"{re.escape(name)}\s*=", one):
-            ends = range(start + 1, len(lines) + 1)
+            ends = range(start + 1, min(len(lines), start + LONGEST) + 1)
             if found := next((end for end in ends if is_toml("".join(lines[start:end]))), 0):
                 yield start, found
 
