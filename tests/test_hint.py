@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gpulab.paths import ROOT
 
 from autograders.load import exercise_names, load_exercise
+from gpulab.paths import ROOT
 from tests.conftest import Lab, said
 
 HINTS = load_exercise(ROOT / "exercises" / "01-deploy-gpu-pod").settings.hints

@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from gpulab.paths import ROOT
 
 from autograders.load import load_exercise
 from autograders.quiz import read_answers
+from gpulab.paths import ROOT
 from tests.conftest import GPULAB, Lab, said
 
 EXERCISE = load_exercise(ROOT / "exercises" / "04-assessment")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from autograders.cluster import filters
 from autograders.cluster.nodes import Node
 from autograders.cluster.pods import Pod
 from autograders.cluster.preemption import preempt
-from autograders.cluster.proposals import Proposal, propose
+from autograders.cluster.proposals import OF_THE_POD, Proposal
+from autograders.cluster.repairs import OF_THE_CLUSTER
 from autograders.cluster.state import State, see
 from autograders.model import KubeObject
 
@@ -55,6 +56,11 @@ def nearest(
     return tuple(distinct(sorted(found, key=lambda one: one.size)))[:most]
 
 
+def propose(pod: Pod, state: State) -> Iterator[Proposal]:
+    for make in (*OF_THE_POD, *OF_THE_CLUSTER):
+        yield from make(pod, state)
+
+
 def attempt(steps: tuple[Proposal, ...], budgets: tuple[KubeObject, ...]) -> Iterator[Change]:
     last = steps[-1]
     texts, size = tuple(one.text for one in steps), sum(one.size for one in steps)
@@ -72,7 +78,7 @@ def attempt(steps: tuple[Proposal, ...], budgets: tuple[KubeObject, ...]) -> Ite
 def pairs(proposals: tuple[Proposal, ...]) -> Iterator[tuple[Proposal, ...]]:
     """Each proposal with each that it makes possible, smallest first, up to a limit."""
     seconds = (
-        (first, replace(second, size=second.size))
+        (first, second)
         for first in sorted(proposals, key=lambda one: one.size)
         for second in propose(first.pod, first.state)
         if second.kind != first.kind
@@ -93,6 +99,3 @@ def listed(names: tuple[str, ...], most: int = 3) -> str:
     """Name a few and count the rest."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-__all__ = ["Change", "State", "nearest"]

@@ -1,18 +1,16 @@
-"""Single changes to a Pod or to the cluster that may let the Pod fit."""
+"""Single changes to a Pod that may let it fit."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 from typing import Any
 
 from autograders.cluster import affinity, podaffinity, ports, resources, spread, taints
-from autograders.cluster.nodes import Node
 from autograders.cluster.pods import Pod
 from autograders.cluster.quantities import parse
-from autograders.cluster.state import Place, State, priority
+from autograders.cluster.state import Place, State
 from autograders.model import KubeObject
 
 
@@ -32,24 +30,6 @@ class Proposal:
     """The cluster after the change."""
     preempts: bool = False
     """Is it enough that the Pod may then take the place of others?"""
-
-
-def propose(pod: Pod, state: State) -> Iterator[Proposal]:
-    for make in (
-        tolerate,
-        select,
-        drop_affinity,
-        ask_less,
-        rename_resource,
-        free_ports,
-        drop_spread,
-        drop_pod_affinity,
-        uncordon,
-        wait_for,
-        heal,
-        raise_priority,
-    ):
-        yield from make(pod, state)
 
 
 def edit(pod: Pod, change: Callable[[dict[str, Any]], None]) -> Pod:
@@ -86,7 +66,8 @@ def select(pod: Pod, state: State) -> Iterator[Proposal]:
                 spec["nodeSelector"][key] = other
 
             text = f"select {key}={other} instead of {value}"
-            yield Proposal("select", text, 11, edit(pod, put), state)
+            alike = value.lower() in other.lower() or other.lower() in value.lower()
+            yield Proposal("select", text, 10 if alike else 11, edit(pod, put), state)
 
         def drop(spec: dict[str, Any], key: str = key) -> None:
             del spec["nodeSelector"][key]
@@ -193,62 +174,13 @@ def drop_pod_affinity(pod: Pod, state: State) -> Iterator[Proposal]:
             yield Proposal(kind, f"make the {kind} preferred", 17, edit(pod, drop), state)
 
 
-def uncordon(pod: Pod, state: State) -> Iterator[Proposal]:
-    for place in state.places:
-        if taints.is_cordoned(place.node):
-
-            def open_up(node: dict[str, Any]) -> None:
-                node["spec"]["unschedulable"] = False
-                found = node["spec"].get("taints") or ()
-                node["spec"]["taints"] = [t for t in found if t["key"] != taints.CORDON["key"]]
-
-            changed = state.with_place(replace(place, node=edit_node(place.node, open_up)))
-            text = f"uncordon {place.node.name} (kubectl uncordon {place.node.name})"
-            yield Proposal("uncordon", text, 40, pod, changed)
-
-
-def edit_node(node: Node, change: Callable[[dict[str, Any]], None]) -> Node:
-    changed = copy.deepcopy(node.object)
-    change(changed)
-    return Node(changed)
-
-
-def wait_for(pod: Pod, state: State) -> Iterator[Proposal]:
-    """A node becomes free when one of its Pods ends; the smaller, the sooner."""
-    asked = [name for name in resources.requests(pod) if "/" in name]
-    for place in state.places:
-        for other in place.pods:
-            rest = tuple(one for one in place.pods if one is not other)
-            changed = state.with_place(replace(place, pods=rest))
-            holds = sum(int(resources.held(other).get(name, Fraction(0))) for name in asked)
-            text = f"wait until {other.namespace}/{other.name} on {place.node.name} ends"
-            yield Proposal("wait", text, 50 + min(holds, 9), pod, changed)
-
-
-def heal(pod: Pod, state: State) -> Iterator[Proposal]:
-    """A node that has more built in than it offers."""
-    for place in state.places:
-        status = place.node.object.get("status") or {}
-        for name in (each for each in resources.requests(pod) if "/" in each):
-            built_in = (status.get("capacity") or {}).get(name)
-            if built_in and int(built_in) > resources.offered(place.node, name):
-
-                def mend(node: dict[str, Any], name: str = name, all_: Any = built_in) -> None:
-                    node["status"]["allocatable"][name] = all_
-
-                changed = state.with_place(replace(place, node=edit_node(place.node, mend)))
-                ill = int(built_in) - resources.offered(place.node, name)
-                text = f"mend {ill} unhealthy {name} of {place.node.name}"
-                yield Proposal("heal", text, 70, pod, changed)
-
-
-def raise_priority(pod: Pod, state: State) -> Iterator[Proposal]:
-    lowest = max((priority(one) for place in state.places for one in place.pods), default=None)
-    if lowest is not None and lowest < 1_000_000_000 and priority(pod) <= lowest:
-
-        def lift(spec: dict[str, Any]) -> None:
-            spec["priority"] = lowest + 1
-            spec["preemptionPolicy"] = "PreemptLowerPriority"
-
-        text = f"give it a PriorityClass above {lowest}"
-        yield Proposal("priority", text, 80, edit(pod, lift), state, preempts=True)
+OF_THE_POD = (
+    tolerate,
+    select,
+    drop_affinity,
+    ask_less,
+    rename_resource,
+    free_ports,
+    drop_spread,
+    drop_pod_affinity,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 
@@ -29,3 +30,25 @@ def parse(quantity: str | int | float) -> Fraction:
     if found["exponent"]:
         return number * Fraction(10) ** int(found["exponent"])
     return number * SUFFIXES[found["suffix"] or ""]
+
+
+def canonical(amount: Fraction, like: str = "") -> str:
+    """Write an amount as the API server does, in the notation of another quantity.
+
+    >>> canonical(Fraction(2), "2000m"), canonical(parse("1.5Gi"), "1Gi"), canonical(parse("0.5"))
+    ('2', '1536Mi', '500m')
+    """
+    if like.endswith("i") and amount >= 1024:
+        power = max(each for each in range(7) if amount % 1024**each == 0)
+        return f"{math.ceil(amount / 1024**power)}{['', *BINARY][power]}"
+    thousands = max(each for each in range(-3, 7) if (amount / _power(each)).denominator == 1)
+    exponent = re.search(r"[eE]", like) and f"e{3 * thousands}"
+    return f"{amount / _power(thousands)}{exponent or DECIMAL[thousands + 3]}"
+
+
+BINARY = tuple(f"{suffix}i" for suffix in "KMGTPE")
+DECIMAL = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E")
+
+
+def _power(thousands: int) -> Fraction:
+    return Fraction(1000) ** thousands

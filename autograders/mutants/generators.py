@@ -13,6 +13,7 @@ from autograders.model import Answer, Answers, Evidence, KubeObject, Phase
 
 Change = tuple[str, Evidence]
 NO_ANSWER: Answer = ""
+OTHER_DEVICE = "GPU 0: NVIDIA GPU (UUID: GPU-00000000-0000-4000-8000-000000000000)"
 
 
 def name_of(thing: KubeObject) -> str:
@@ -145,6 +146,7 @@ def logs(evidence: Evidence, namespace: str) -> Iterator[Change]:
             "of a Pod without nvidia-smi": "sh: 1: nvidia-smi: not found\n",
             "of another program": "Hello from busybox\n",
             "printed with more beside": f"False\n{text}",
+            "of another device": f"{text}\n{OTHER_DEVICE}\n",
         }
         pod = key.split("/")[1]
         for what, other in others.items():
@@ -155,23 +157,37 @@ def logs(evidence: Evidence, namespace: str) -> Iterator[Change]:
 
 def answers(given: Answers, questions: Iterable[Question]) -> Iterator[tuple[str, Answers]]:
     """Answers that are missing, changed a little, or given to the wrong question."""
-    ids = [each.id for each in questions if each.id in given]
-    for name in ids:
-        for what, value in other_values(given[name]):
-            yield f"answer {name}: {what}", {**given, name: value}
-        yield f"answer {name}: removed", {k: v for k, v in given.items() if k != name}
-    for first, second in zip(ids, ids[1:] + ids[:1], strict=True):
-        if first != second:
+    asked = [each for each in questions if each.id in given and not each.by_hand]
+    for each in asked:
+        others = manifests() if each.type == "yaml" else other_values(given[each.id])
+        for what, value in others:
+            yield f"answer {each.id}: {what}", {**given, each.id: value}
+        yield f"answer {each.id}: removed", {k: v for k, v in given.items() if k != each.id}
+    plain = [each.id for each in asked if each.type != "yaml"]
+    for first, second in zip(plain, plain[1:] + plain[:1], strict=True):
+        if given[first] != given[second]:
             swapped = {**given, first: given[second]}
             yield f"answer {first}: that of {second}", swapped
-    if ids:
+    if asked:
         yield "answers: all removed", {}
+
+
+def manifests() -> Iterator[tuple[str, Answer]]:
+    """What the grader refuses without a cluster; any other manifest would have to be tried."""
+    yield "emptied", NO_ANSWER
+    yield "a yes", True
+    yield "no mapping", "[]"
+    yield "not YAML", "{"
 
 
 def other_values(value: Answer) -> Iterator[tuple[str, Answer]]:
     yield "emptied", NO_ANSWER
     yield "a yes", True
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, tuple):
+        yield "one fewer", value[:-1]
+        yield "the first alone", value[:1]
+        yield "one unknown", (*value[:-1], "unknown")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
         yield "one more", value + 1
         yield "one less", value - 1
         yield "ten times", value * 10

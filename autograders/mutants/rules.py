@@ -51,7 +51,7 @@ def names_of(rule: Rule, exercise: Exercise) -> tuple[str, ...]:
 
 def scored(exercise: Exercise) -> Iterator[str]:
     yield from (each.name for each in exercise.checks)
-    yield from (each.id for each in exercise.questions)
+    yield from (each.id for each in exercise.questions if not each.by_hand)
 
 
 def faults(rules: Rules, exercise: Exercise) -> Iterator[str]:

@@ -38,7 +38,7 @@ class Case:
     fault: str = ""
     """How the verdict was wrong; empty when it was right."""
     seconds: float = 0.0
-    """What it took, from the first change of the cluster to the verdict."""
+    """What it took: on a cluster from the first change to the verdict, else processor time."""
     fails: tuple[str, ...] = ()
     """The checks, guards and questions that had to fail, and did."""
     reason: str = ""
@@ -90,7 +90,8 @@ class Tally:
 
 def tally(cases: Iterable[Case], *, must_pass: bool) -> tuple[Tally, ...]:
     """Count false fails (`must_pass`) or false passes, by kind and in all."""
-    counted = [each for each in cases if each.must_pass is must_pass]
+    answers = (each for each in cases if each.kind is not Kind.DELETED)  # that one is no answer
+    counted = [each for each in answers if each.must_pass is must_pass]
     rows = []
     for kind in Kind:
         found = [each for each in counted if each.kind is kind]

@@ -23,6 +23,7 @@ from autograders.proof import Case, Kind, judged
 from autograders.quiz import read_answers
 from autograders.run import decide
 from gpulab import given, kubectl
+from gpulab.dry_run import try_answers
 from gpulab.lab import Record
 from gpulab.paths import LabPaths
 from gpulab.sending import send
@@ -45,6 +46,8 @@ AT_ONCE = {"gracePeriodSeconds": "0", "propagationPolicy": "Background"}
 REFUSED = re.compile(r"\((Forbidden|Invalid)\)| is invalid: | is forbidden: ")
 """The API server's own refusal, which is one way for a wrong answer to fail."""
 COMMANDS = "commands.sh"
+ANSWERS = "answers.toml"
+SOLUTION = "solution"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def shipped(bench: Bench) -> Case:
     """Judge the state that every learner is given, without answers."""
     began = time.monotonic()
     clean(bench)
-    report = decide(bench.exercise, evidence_of(bench), {})
+    report = decide(bench.exercise, evidence_of(bench, {}), {})
     seconds = time.monotonic() - began
     return Case(Kind.SHIPPED, "as given", judged(report, Kind.SHIPPED), seconds)
 
@@ -96,25 +99,35 @@ def tried(
     """Apply a folder's answer to a clean state and judge what becomes of it."""
     began = time.monotonic()
     clean(bench)
-    answers = read_answers(folder / "answers.toml")
+    answers = read_answers(folder / ANSWERS)
     try:
         apply(bench, folder, may_be_refused=kind in (Kind.WRONG, Kind.LIVE))
     except Untried as error:
         return Case(kind, name, str(error), time.monotonic() - began), None, answers
     case, evidence = verdict(bench, kind, name, answers, must_fail, began)
-    remove(bench, folder)
+    if kind is not Kind.SOLUTION:
+        remove(bench, folder)
     return case, evidence, answers
 
 
 def verdict(
     bench: Bench, kind: Kind, name: str, answers: Answers, must_fail: tuple[str, ...], began: float
 ) -> tuple[Case, Evidence]:
-    evidence = evidence_of(bench)
+    evidence = evidence_of(bench, answers)
     fault = judged(decide(bench.exercise, evidence, answers), kind, must_fail)
     return Case(kind, name, fault, time.monotonic() - began, must_fail), evidence
 
 
-def evidence_of(bench: Bench) -> Evidence:
+def answered(
+    bench: Bench, kind: Kind, name: str, folder: Path, must_fail: tuple[str, ...] = ()
+) -> Case:
+    """Judge other answers on the solution's state, which still stands."""
+    began = time.monotonic()
+    return verdict(bench, kind, name, read_answers(folder / ANSWERS), must_fail, began)[0]
+
+
+def evidence_of(bench: Bench, answers: Answers) -> Evidence:
+    asked = bench.exercise.questions
     return gather(
         bench.api,
         bench.exercise,
@@ -123,6 +136,7 @@ def evidence_of(bench: Bench) -> Evidence:
         bench.record.speed,
         bench.seed,
         before=given.as_found(bench.paths, bench.exercise),
+        probes=try_answers(bench.admin, asked, bench.exercise.namespace, answers),
     )
 
 

@@ -4,33 +4,56 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-import yaml
+from typing import TypeVar
 
 from autograders import variants
 from autograders.connect import connect
 from autograders.errors import InputError
 from autograders.load import Exercise, load_exercise, read_variant
-from autograders.model import Answers
-from autograders.mutants import Edit, edits, read_rules
-from autograders.mutants.rules import names_of, scored
+from autograders.mutants.rules import scored
 from autograders.proof import Case, Kind, Proof, prove_offline
-from gpulab import lab, lifecycle, trial
+from gpulab import lab, lifecycle, mutation, trial
 from gpulab.lab import Record
 from gpulab.paths import LabPaths, lab_paths
 from gpulab.recording import Recording, inputs, recorded, save
-from gpulab.reset import empty, reset
-from gpulab.trial import Bench
+from gpulab.reset import reset
+from gpulab.trial import SOLUTION, Bench
 
 SPEED = 20.0
 """Of the lab that is made for a proof: pulls and back-off take a twentieth of their time."""
 SECRET = b"verify"
-DELETED = "deleted"
-Told = Callable[[Case], None]
+AT_ONCE = 2
+"""Exercises that are proven side by side."""
+Told = Callable[[Exercise, Case], None]
+Add = Callable[[Case], None]
+T = TypeVar("T")
+
+
+def prove_all(
+    group: Sequence[tuple[Exercise, str | None]], paths: LabPaths, record: Record, told: Told
+) -> Iterator[Proof]:
+    """Prove exercises, each with its seed, side by side but for those that see one another."""
+
+    def one(given: tuple[Exercise, str | None]) -> Proof:
+        return prove(given[0], paths, record, given[1], told)
+
+    apart = [each for each in group if sees_others(each[0])]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(one, [each for each in group if each not in apart])
+    yield from map(one, apart)
+
+
+def sees_others(exercise: Exercise) -> bool:
+    """Whether an exercise collects more than its own namespace, and nodes."""
+    return any(
+        each.scope == "cluster" and each.resource not in ("namespaces", "nodes")
+        for each in exercise.settings.collect
+    )
 
 
 def prove(
@@ -43,7 +66,7 @@ def prove(
 
     def add(case: Case) -> None:
         cases.append(case)
-        told(case)
+        told(exercise, case)
 
     reset(paths, exercise)
     with (
@@ -54,10 +77,10 @@ def prove(
         add(trial.shipped(bench))
         recording = solution(bench, add)
         for kind, folder, name in answers_of(exercise):
-            must_fail = (name.split(".")[0],) if kind is Kind.WRONG else ()
-            with trial.laid_out(exercise, exercise.folder / "solution", folder) as laid:
-                add(trial.tried(bench, kind, name, laid, must_fail)[0])
-        live_mutants(bench, add)
+            if not is_about_answers(folder):
+                add(other(bench, kind, folder, name, trial.tried)[0])
+        for case in mutation.tried(bench):
+            add(case)
     reset(paths, exercise)
     if recording is not None:
         save(exercise.id, recording)
@@ -74,7 +97,7 @@ def prove_recorded(exercise_folder: Path, told: Told) -> Proof:
 
     def add(case: Case) -> None:
         cases.append(case)
-        told(case)
+        told(exercise, case)
 
     return proof(exercise, cases, offline(exercise, recording, add), began)
 
@@ -85,7 +108,7 @@ def proof(exercise: Exercise, cases: list[Case], faults: list[str], began: float
     return Proof(exercise.id, exercise.title, tuple(cases), tuple(faults), drawn, seconds)
 
 
-def offline(exercise: Exercise, recording: Recording, add: Told) -> list[str]:
+def offline(exercise: Exercise, recording: Recording, add: Add) -> list[str]:
     evidence = replace(recording.evidence, exercise_digest=exercise.digest)
     cases, faults = prove_offline(exercise, evidence, recording.answers)
     for case in cases:
@@ -107,52 +130,33 @@ def answers_of(exercise: Exercise) -> Iterator[tuple[Kind, Path, str]]:
             yield kind, folder, folder.name
 
 
-def solution(bench: Bench, add: Told) -> Recording | None:
+def solution(bench: Bench, add: Add) -> Recording | None:
     """Judge the solution, then the same namespace once its objects are deleted."""
     exercise = bench.exercise
-    with trial.laid_out(exercise, exercise.folder / "solution") as laid:
-        case, evidence, answers = trial.tried(bench, Kind.SOLUTION, "solution", laid)
-    add(case)
-    if DELETED in read_rules(exercise).live:
-        add(deleted(bench, answers))
-    return Recording(inputs(exercise), dict(answers), evidence) if evidence else None
+    with trial.laid_out(exercise, exercise.folder / SOLUTION) as laid:
+        case, evidence, answers = trial.tried(bench, Kind.SOLUTION, SOLUTION, laid)
+        add(case)
+        for kind, folder, name in answers_of(exercise):
+            if is_about_answers(folder):
+                add(other(bench, kind, folder, name, trial.answered))
+        trial.remove(bench, laid)
+    for deleted in mutation.deleted(bench, answers):
+        add(deleted)
+    if evidence is None or case.fault:
+        return None
+    return Recording(inputs(exercise), dict(answers), evidence)
 
 
-def deleted(bench: Bench, answers: Answers) -> Case:
-    """Everything in the namespace is gone, and the answers are still right."""
-    must_fail = tuple(scored(bench.exercise))
-    began = time.monotonic()
-    empty(bench.admin, [bench.exercise.namespace])
-    return trial.verdict(bench, Kind.LIVE, DELETED, answers, must_fail, began)[0]
+def other(bench: Bench, kind: Kind, folder: Path, name: str, try_it: Callable[..., T]) -> T:
+    """Try what differs from the solution, laid over it."""
+    must_fail = (name.split(".")[0],) if kind is Kind.WRONG else ()
+    with trial.laid_out(bench.exercise, bench.exercise.folder / SOLUTION, folder) as laid:
+        return try_it(bench, kind, name, laid, must_fail)
 
 
-def live_mutants(bench: Bench, add: Told) -> None:
-    """The solution's manifests with one change, on the cluster."""
-    exercise, rules = bench.exercise, read_rules(bench.exercise)
-    known = {each.name: each for each in edits()}
-    for name in (each for each in rules.live if each != DELETED):
-        if name not in known:
-            raise InputError(f"mutants.toml: live: there is no edit {name!r}", "see edits.yaml")
-        with trial.laid_out(exercise, exercise.folder / "solution") as laid:
-            titles = rewrite(laid, known[name])
-            rule = rules.of(titles[0]) if titles else None
-            must_fail = names_of(rule, exercise) if rule else ("?",)
-            add(trial.tried(bench, Kind.LIVE, name, laid, must_fail)[0])
-
-
-def rewrite(folder: Path, edit: Edit) -> list[str]:
-    """Make an edit to every manifest of its kind; the names of the mutants that this makes."""
-    titles = []
-    for file in sorted(folder.glob("*.yaml")):
-        documents = [each for each in yaml.safe_load_all(file.read_text()) if each]
-        changed = [edit(each) if edit.kind in ("*", each["kind"]) else each for each in documents]
-        titles += [
-            f"{old['kind']}/{old['metadata']['name']}: {edit.name}"
-            for old, new in zip(documents, changed, strict=True)
-            if old != new
-        ]
-        file.write_text(yaml.safe_dump_all(changed))
-    return titles
+def is_about_answers(folder: Path) -> bool:
+    """Nothing of the cluster differs, so the solution's state serves."""
+    return {path.name for path in folder.iterdir()} == {trial.ANSWERS}
 
 
 @contextmanager

@@ -191,3 +191,20 @@ def reset(
     from gpulab.cli import reset as command
 
     command.reset(exercise, name, answers=answers)
+
+
+@app.command()
+def why(
+    pod: Annotated[str, typer.Argument(help="A Pod; or job/NAME, deployment/NAME …")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Where it is.")] = "default",
+    name: Name = DEFAULT_NAME,
+    kubeconfig: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it at run time)
+        typer.Option(help="Look at this cluster instead of the lab; it is only read."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say why a Pod is where it is, or nowhere: node by node, and what would change that."""
+    from gpulab.cli import why as command
+
+    command.show(pod, namespace, name, kubeconfig, json=json)

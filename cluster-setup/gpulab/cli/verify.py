@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from autograders.load import exercise_names, find_exercise, load_exercise
-from autograders.proof import Case, Proof
+from rich.markup import escape
+
+from autograders.load import Exercise, exercise_names, find_exercise
+from autograders.proof import Case, Kind, Proof
 from gpulab.cli.lab import err
 from gpulab.paths import ROOT
 
 EXERCISES = ROOT / "exercises"
+OFFLINE = (Kind.MUTANT, Kind.EQUIVALENT, Kind.DELETED)
 
 
 def verify(
@@ -43,21 +46,20 @@ def recorded(folders: list[Path]) -> Iterator[Proof]:
 
 
 def tried(folders: list[Path], seed: str, name: str | None) -> Iterator[Proof]:
-    """One lab for all exercises with the same fleet, one exercise after the other."""
-    from gpulab.verify import drawn, lab_for, prove
+    """One lab for all exercises with the same fleet."""
+    from gpulab.verify import drawn, lab_for, prove_all
 
-    fleets: dict[str, list[Path]] = {}
-    for folder in folders:
-        fleets.setdefault(load_exercise(folder).settings.fleet, []).append(folder)
+    fleets: dict[str, list[tuple[Exercise, str | None]]] = {}
+    for exercise, number in (drawn(folder, seed) for folder in folders):
+        fleets.setdefault(exercise.settings.fleet, []).append((exercise, number))
     for fleet, group in fleets.items():
         with lab_for(fleet, name) as (paths, record):
-            for folder in group:
-                exercise, number = drawn(folder, seed)
-                yield prove(exercise, paths, record, number, told)
+            yield from prove_all(group, paths, record, told)
 
 
-def told(case: Case) -> None:
+def told(exercise: Exercise, case: Case) -> None:
     """Say what takes its time, and whatever is wrong."""
-    if case.fault or case.seconds > 0.1:
+    if case.fault or case.kind not in OFFLINE:
         mark = "[red]✗[/]" if case.fault else "✓"
-        err.print(f"{mark} {case.kind} {case.name} ({case.seconds:.1f} s) {case.fault}")
+        about = f"{exercise.short} {case.kind}: {case.name} ({case.seconds:.1f} s) {case.fault}"
+        err.print(f"{mark} {escape(about)}", highlight=False)

@@ -27,6 +27,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"sec
     args: str
     stdin: str | None = None
     seconds: float | None = None  # stop it then
+    unordered: bool = False  # kubectl asks for the containers in any order
 
 
 def cases(node: str = "$NODE") -> list[Case]:
@@ -77,4 +78,6 @@ def _ask(case: Case, command: list[str], folder: Path, plain: Callable[[str], st
             text = pattern.sub(placeholder, text)
         return plain(text)
 
+    if case.unordered:
+        out = "".join(sorted(out.splitlines(keepends=True)))
     return {"exit": code, "out": clean(out), "err": clean(err)}
