@@ -17,11 +17,11 @@ from autograders.errors import InputError
 from autograders.load import Exercise, load_exercise, read_variant
 from autograders.mutants.rules import scored
 from autograders.proof import Case, Kind, Proof, prove_offline
-from gpulab import lab, lifecycle, mutation, trial
+from gpulab import given, lab, lifecycle, mutation, trial
 from gpulab.lab import Record
 from gpulab.paths import LabPaths, lab_paths
 from gpulab.recording import Recording, inputs, recorded, save
-from gpulab.reset import reset
+from gpulab.reset import empty, reset
 from gpulab.trial import SOLUTION, Bench
 
 SPEED = 20.0
@@ -39,8 +39,8 @@ def prove_all(
 ) -> Iterator[Proof]:
     """Prove exercises, each with its seed, side by side but for those that see one another."""
 
-    def one(given: tuple[Exercise, str | None]) -> Proof:
-        return prove(given[0], paths, record, given[1], told)
+    def one(each: tuple[Exercise, str | None]) -> Proof:
+        return prove(each[0], paths, record, each[1], told)
 
     apart = [each for each in group if sees_others(each[0])]
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -81,7 +81,8 @@ def prove(
                 add(other(bench, kind, folder, name, trial.tried)[0])
         for case in mutation.tried(bench):
             add(case)
-    reset(paths, exercise)
+        empty(admin, [exercise.namespace])
+    given.forget(paths, exercise.id)
     if recording is not None:
         save(exercise.id, recording)
         faults += offline(exercise, recording, add)

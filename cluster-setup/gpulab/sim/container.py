@@ -50,12 +50,14 @@ class Lifecycle:
         self.up = asyncio.Event()  # set while a sidecar counts as started
         self._say, self._turns, self._ip = say, turns, ip
         self._puller = pulling.Puller(self)
+        self._since = _now()
         self._failures = container.restarts
         self._allowed = self._delay = 0.0  # time of the next start, and how long it was put off
         # the end that has been counted: after a restart of the simulator, the one in the status
         self._counted: dict[str, Any] | None = None
         self._changed = asyncio.Event()
         self._told: set[str] = set()
+        self._spared = False  # whether a failed probe has had its first restart
 
     # -- what the Pod, its probes and the kubelet server use
 
@@ -68,6 +70,7 @@ class Lifecycle:
                 seconds = await self._sync()
             if seconds is None:
                 await self._follow()
+                await self._turns.settled()
             else:
                 await self.pause(seconds)
 
@@ -91,6 +94,11 @@ class Lifecycle:
     @property
     def address(self) -> str:
         return self._ip()
+
+    def started_at(self, state: dict[str, Any]) -> dt.datetime:
+        """When the run of this state began: exactly, if this simulator started it."""
+        stamped = parse(state["startedAt"])
+        return self._since if self._since.replace(microsecond=0) == stamped else stamped
 
     def program(self) -> Program | CannotStart:
         """The container's main process."""
@@ -236,7 +244,8 @@ class Lifecycle:
             await self.say(messages.container_error(text))
             self._fail_start(text)
             return await self._give_up(messages.RUN_CONTAINER_ERROR, text)
-        container.state = running(_now())
+        self._since = _now(exact=True)
+        container.state = running(self._since)
         await self.say(messages.started())
         if failure := await hooks.post_start(self):
             self.terminate(KILLED)
@@ -282,15 +291,25 @@ class Lifecycle:
             await self.note()
             return
         if sick in done:
-            why = messages.killing_unhealthy(self.container.name, sick.result())
-            await self.kill(self._grace(sick.result()), why)
-            if self._ended():
-                await self.say(messages.killing(self.container.name))
-                await self.note()
+            await self._kill_sick(sick.result())
             return
         self._changed.clear()
         await self.kill(self._grace(""), messages.killing_changed(self.container.name))
         self._failures = -1  # the replacement starts at once, and counts as no failure
+
+    async def _kill_sick(self, probe: str) -> None:
+        """End a container whose probe failed; the first time, that does not count for back-off.
+
+        A kubelet kills and restarts in one sync, before it has seen that the container ended.
+        """
+        name, init = self.container.name, self.container.init
+        stays_down = self.pod["spec"]["restartPolicy"] == "Never" and not self.container.sidecar
+        why = messages.killing_unhealthy(name, probe, init)
+        await self.kill(self._grace(probe), messages.killing(name) if stays_down else why)
+        if not self._spared:
+            self._spared, self._counted = True, self.container.state.get("terminated")
+        if self._ended():
+            await self.note()
 
     def _grace(self, probe: str) -> float:
         spec = self.container.spec
@@ -302,7 +321,7 @@ class Lifecycle:
         """Exit code and reason, when it is time; also for a process that started long ago."""
         program = self.program()
         assert isinstance(program, Program)
-        run = Run(program.script, parse(self.container.state["running"]["startedAt"]))
+        run = Run(program.script, self.started_at(self.container.state["running"]))
         facts = self.node.facts
         for event in run:
             if isinstance(event, Sleep):

@@ -227,8 +227,10 @@ def killing(container: str) -> Event:
     return Event("Killing", f"Stopping container {container}")
 
 
-def killing_unhealthy(container: str, probe: str) -> Event:
+def killing_unhealthy(container: str, probe: str, init: bool) -> Event:
     """Announce a restart after a probe (`liveness` or `startup`) has failed often enough."""
+    if init:
+        return Event("Killing", f"Init container {container} failed {probe} probe")
     return Event("Killing", f"Container {container} failed {probe} probe, will be restarted")
 
 

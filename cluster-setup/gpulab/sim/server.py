@@ -144,7 +144,7 @@ async def _lines(lifecycle: Lifecycle, state: dict[str, Any], follow: bool) -> A
     program = lifecycle.program()
     if isinstance(program, CannotStart) or state.get("reason") == messages.START_ERROR:
         return
-    started, sent = parse(state["startedAt"]), 0
+    started, sent = lifecycle.started_at(state), 0
     while True:
         current = lifecycle.container.state.get("running", {})
         live = current.get("startedAt") == state["startedAt"] and "finishedAt" not in state

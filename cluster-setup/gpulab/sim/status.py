@@ -229,10 +229,11 @@ class Conditions:
         """All four in the kubelet's order; `sandbox` says whether the Pod has its network."""
         unfinished = [] if initialized_once else _unfinished(inits)
         initialized = _missing("ContainersNotInitialized", "incomplete", unfinished)
-        ready = _missing("ContainersNotReady", "unready", [c.name for c in mains if not c.running])
+        counted = [*(c for c in inits if c.sidecar), *mains]
+        ready = _missing("ContainersNotReady", "unready", [c.name for c in counted if not c.ready])
         if phase == "Succeeded":
             initialized, ready = {"reason": "PodCompleted"}, {"reason": "PodCompleted"}
-        elif phase == "Failed":
+        elif phase == "Failed" and any(c.container_id for c in mains):
             ready = {"reason": "PodFailed"}
         verdicts = {
             "PodReadyToStartContainers": (sandbox, {}),

@@ -18,15 +18,25 @@ class Turns:
         self._lock = asyncio.Lock()
         self._queue = 0
         self._dirty = False
+        self._idle = asyncio.Event()
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[None]:
         self._queue += 1
+        self._idle.clear()
         try:
             async with self._lock:
                 yield
         finally:
             self._queue -= 1
+            if self._queue == 0:
+                self._idle.set()
+        await self._flush()
+
+    async def settled(self) -> None:
+        """Wait until the sync under way has ended and what it found is written."""
+        if self._queue:
+            await self._idle.wait()
         await self._flush()
 
     async def note(self) -> None:
