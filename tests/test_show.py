@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from autograders import show
-from autograders.model import Outcome, Report, Result
+from autograders.model import ManualMark, Outcome, Report, Result
 
 EVIL = "<script>alert(1)</script>\x1b[2J [bold]x[/bold]"
 RESULTS = (
@@ -120,3 +120,26 @@ def test_html_is_self_contained_and_takes_the_notebooks_colours() -> None:
     assert "http" not in fragment
     assert "background" not in fragment
     assert fragment.count("<li") == len(RESULTS)
+
+
+@pytest.mark.parametrize(
+    ("points", "own", "line", "head"),
+    [
+        (None, False, "6 points more are for a person to give", "not marked yet, of 6"),
+        (4.0, True, "self-marked 4 of 6, not in the score", "you gave yourself 4/6"),
+        (4.0, False, "a person gave 4 of 6", "a person gave 4/6"),
+    ],
+)
+def test_what_a_person_marks_stands_apart_from_the_score(
+    points: float | None, own: bool, line: str, head: str
+) -> None:
+    mark = ManualMark("advice", 6.0, "answered in 3 words", ("a cause (2)",), points)
+    given = replace(
+        report(), manual=(mark,), manual_max=6.0, manual_score=points or 0.0, self_marked=own
+    )
+    assert show.score_line(given).startswith("Score 1 of 5.5; ")
+    assert line in show.score_line(given)
+    for out in (printed(given), show.html(given)):
+        assert f"advice  {head}" in out
+        assert "- a cause (2)" in out
+    assert json.loads(json.dumps(show.json(given)))["manual"][0]["points"] == points

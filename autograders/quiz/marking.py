@@ -21,6 +21,7 @@ def judge(
     `tried` returns the dry run of a YAML answer.
     """
     answer = answers.get(question.id)
+    answer = tuple(answer) if isinstance(answer, list) else answer  # as JSON keeps it
     if is_blank(answer):
         raise CheckFailed("not answered yet", f"{question.text} {how_to_write(question)}")
     assert answer is not None

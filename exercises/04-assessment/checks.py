@@ -56,10 +56,15 @@ def qos_class(cluster: Cluster) -> str:
 
 def given(cluster: Cluster, name: str) -> Pod:
     """A Pod as setup.yaml has it; questions about another one cannot be judged."""
-    cluster.expect_started()
-    pod, back = cluster.find_pod(name), "give it back with: gpulab reset 04 (answers stay)"
+    pod = cluster.find_pod(name)
     if pod is None:
-        raise CheckFailed(f"Pod {name} is gone from namespace {cluster.namespace}", back)
+        raise CheckFailed(
+            f"there is no Pod {name} in namespace {cluster.namespace}",
+            "run: gpulab start 04; if you have, gpulab reset 04 gives the Pod back (answers stay)",
+        )
     if pod.asks() != GIVEN[name]:
-        raise CheckFailed(f"Pod {name} asks for {pod.asks()} GPUs now", back)
+        raise CheckFailed(
+            f"Pod {name} asks for {pod.asks()} GPUs now",
+            "give it back as it was: gpulab reset 04 (answers stay)",
+        )
     return pod
