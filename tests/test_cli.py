@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import INTERRUPTIBLE, Lab, eventually, run, said
 
-COMMANDS = ("up", "down", "status", "kubeconfig", "lab", "start", "check")
+COMMANDS = ("up", "down", "status", "kubeconfig", "lab", "start", "check", "quiz", "hint", "reset")
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])

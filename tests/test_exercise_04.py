@@ -15,10 +15,10 @@ from autograders.connect import connect
 from autograders.grade import grade_live
 from autograders.load import load_exercise
 from autograders.model import Evidence, Outcome, Phase, Probe, Report
-from autograders.quiz import read_answers
+from autograders.quiz import read_answers, save_answer
 from autograders.quiz.manifest import read_manifest
 from autograders.run import decide
-from gpulab import dry_run
+from gpulab import dry_run, workspace
 from gpulab.paths import ROOT
 from tests.conftest import Lab, eventually
 
@@ -246,6 +246,20 @@ def test_explanations_of_wrong_options_never_name_the_right_one() -> None:
         for each in question.options:
             if each.id not in right and question.type != "order":
                 assert not any(text in each.explanation.casefold() for text in texts)
+
+
+def test_the_offered_file_has_every_question_and_can_be_filled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPULAB_WORK", str(tmp_path))
+    file = workspace.offer_answers(EXERCISE)
+    assert file is not None
+    assert read_answers(file) == {}
+    for name, answer in ANSWERS.items():
+        save_answer(file, name, answer)
+    assert read_answers(file) == ANSWERS
+    left = [line for line in file.read_text().splitlines() if line.startswith("# ")]
+    assert not any(f"{name} =" in line for name in ANSWERS for line in left)
 
 
 def written(lab: Lab, folder: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ class Change:
     """Where it fits then."""
     size: int
     """How much it changes, to rank by."""
+    kinds: tuple[str, ...]
+    """What is changed: `tolerate`, `select`, `wait` …"""
 
     @property
     def text(self) -> str:
@@ -53,7 +56,7 @@ def nearest(
     if not found:
         couples = pairs(proposals)
         found = [change for couple in couples for change in attempt(couple, budgets)]
-    return tuple(distinct(sorted(found, key=lambda one: one.size)))[:most]
+    return tuple(various(sorted(found, key=lambda one: one.size)))[:most]
 
 
 def propose(pod: Pod, state: State) -> Iterator[Proposal]:
@@ -64,15 +67,17 @@ def propose(pod: Pod, state: State) -> Iterator[Proposal]:
 def attempt(steps: tuple[Proposal, ...], budgets: tuple[KubeObject, ...]) -> Iterator[Change]:
     last = steps[-1]
     texts, size = tuple(one.text for one in steps), sum(one.size for one in steps)
+    kinds = tuple(one.kind for one in steps)
     reasons = filters.judge(last.pod, last.state)
     names = [place.node.name for place in last.state.places]
     free = tuple(name for name, why_not in zip(names, reasons, strict=True) if not why_not)
     if free:
-        yield Change(texts, free, size)
+        yield Change(texts, free, size, kinds)
     elif last.preempts and (best := preempt(last.pod, last.state, reasons, budgets).candidates):
         victims = listed(tuple(f"{one.namespace}/{one.name}" for one in best[0].victims))
         step = f"{texts[-1]}, which deletes {victims}"
-        yield Change((*texts[:-1], step), (best[0].node,), size + 10 * len(best[0].victims))
+        lost = 10 * len(best[0].victims)
+        yield Change((*texts[:-1], step), (best[0].node,), size + lost, kinds)
 
 
 def pairs(proposals: tuple[Proposal, ...]) -> Iterator[tuple[Proposal, ...]]:
@@ -86,12 +91,15 @@ def pairs(proposals: tuple[Proposal, ...]) -> Iterator[tuple[Proposal, ...]]:
     return (couple for _, couple in zip(range(MOST), seconds, strict=False))
 
 
-def distinct(changes: Iterable[Change]) -> Iterator[Change]:
-    """Without those that name the same steps in another order."""
+def various(changes: Iterable[Change], most: int = 2) -> Iterator[Change]:
+    """Only the best of each kind, and none that names the same steps in another order."""
     seen: set[frozenset[str]] = set()
+    told = Counter[frozenset[str]]()
     for one in changes:
-        if frozenset(one.steps) not in seen:
-            seen.add(frozenset(one.steps))
+        steps, kinds = frozenset(one.steps), frozenset(one.kinds)
+        if steps not in seen and told[kinds] < most:
+            seen.add(steps)
+            told[kinds] += 1
             yield one
 
 

@@ -233,7 +233,7 @@ class Conditions:
         ready = _missing("ContainersNotReady", "unready", [c.name for c in counted if not c.ready])
         if phase == "Succeeded":
             initialized, ready = {"reason": "PodCompleted"}, {"reason": "PodCompleted"}
-        elif phase == "Failed" and any(c.container_id for c in mains):
+        elif phase == "Failed" and any(c.container_id for c in (*inits, *mains)):
             ready = {"reason": "PodFailed"}
         verdicts = {
             "PodReadyToStartContainers": (sandbox, {}),
