@@ -141,6 +141,11 @@ def eventually(holds: Callable[[], Any], seconds: float = 20) -> Any:
     return value
 
 
+def waits_for_lock(pid: int) -> bool:
+    """Whether a `gpulab` holds its lab's lock, or waits for it."""
+    return any(file.path.endswith("lock") for file in psutil.Process(pid).open_files())
+
+
 def pod(name: str, *command: str, image: str = IMAGE, gpus: int = 0, **spec: Any) -> Object:
     """A Pod with one container; it does not start again and needs no time to be deleted."""
     container: Object = {"name": "main", "image": image, "command": list(command)}

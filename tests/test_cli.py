@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.conftest import INTERRUPTIBLE, Lab, eventually, run, said
+from tests.conftest import INTERRUPTIBLE, Lab, eventually, run, said, waits_for_lock
 
 COMMANDS = ("up", "down", "status", "kubeconfig", "lab", "start", "check", "quiz", "hint", "reset")
 
@@ -105,17 +104,12 @@ def test_ctrl_c_ends_it_with_130_and_without_a_traceback(no_lab: Lab) -> None:
     with holder, no_lab.begin("down") as waiting:
         assert holder.stdout is not None
         assert holder.stdout.readline()
-        eventually(lambda: waits_for_a_lock(waiting.pid))
+        eventually(lambda: waits_for_lock(waiting.pid))
         waiting.send_signal(signal.SIGINT)
         _, stderr = waiting.communicate(timeout=20)
         holder.kill()
     assert waiting.returncode == 130
     assert stderr.strip() == "Stopped."
-
-
-def waits_for_a_lock(pid: int) -> bool:
-    """Whether the process holds a lock file open: it does so only to wait for it."""
-    return any(file.path.endswith("lock") for file in psutil.Process(pid).open_files())
 
 
 def test_the_helper_of_these_tests_leaves_sigint_as_a_terminal_does() -> None:

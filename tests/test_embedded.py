@@ -16,7 +16,7 @@ from gpulab.paths import LabPaths
 from gpulab.pki import Pair
 from gpulab.ports import LOOPBACK
 from gpulab.providers import embedded
-from tests.conftest import Lab, eventually, said
+from tests.conftest import Lab, eventually, said, waits_for_lock
 
 pytestmark = pytest.mark.live
 
@@ -205,9 +205,9 @@ def test_ctrl_c_while_a_lab_is_made_leaves_no_process_and_the_next_try_works(no_
 
 
 def interrupt_up(lab: Lab, seconds: float) -> None:
-    """Press Ctrl-C some time after the lab's folder appeared."""
+    """Press Ctrl-C some time after it has begun."""
     with lab.begin("up") as making:
-        eventually(lab.root.exists)
+        eventually(lambda: waits_for_lock(making.pid))
         time.sleep(seconds)
         making.send_signal(signal.SIGINT)
         _, stderr = making.communicate(timeout=60)

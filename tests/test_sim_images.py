@@ -87,7 +87,7 @@ def test_a_tag_does_not_change_the_repository(name: str, tag: str) -> None:
     ("content", "key"),
     [
         ("repository: a\ntags: [b]\nsources: []\ncolour: red\n", "colour"),
-        ("repository: a\nsources: []\n", "tags"),
+        ("repository: a\ntags: [b]\n", "sources"),
         ("repository: a\ntags: b\nsources: []\n", "tags"),
         ("[", ""),
         ("\udcff", ""),

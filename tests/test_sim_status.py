@@ -25,6 +25,7 @@ from gpulab.sim.status import (
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 SPEC: dict[str, Any] = {"name": "main", "image": "busybox"}
+POD: dict[str, Any] = {"metadata": {"name": "p"}, "spec": {"containers": [SPEC]}}
 POLICIES = ("Always", "OnFailure", "Never")
 
 
@@ -141,9 +142,9 @@ def test_conditions_survive_a_restart_with_their_times() -> None:
 def test_gpus_stand_in_the_status_of_the_container_that_holds_them() -> None:
     gpus = node_gpus(load_models(DATA / "gpus")["l40s-48gb"], 2, seed="s", node="n")
     found = container("running")
-    assert "allocatedResourcesStatus" not in container_status(found)
+    assert "allocatedResourcesStatus" not in container_status(found, POD)
     found.gpus = gpus
-    (held,) = container_status(found)["allocatedResourcesStatus"]
+    (held,) = container_status(found, POD)["allocatedResourcesStatus"]
     assert held["name"] == "nvidia.com/gpu"
     assert [each["resourceID"] for each in held["resources"]] == [gpu.uuid for gpu in gpus]
     assert {each["health"] for each in held["resources"]} == {"Healthy"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autograders.cluster.amounts import requests, show, units
 from autograders.cluster.fit import Explanation, device
 from autograders.cluster.nearest import Change
 from autograders.cluster.pods import Pod
-from autograders.cluster.resources import requests, show, units
 
 LAYER = "scheduling is not the problem"
 

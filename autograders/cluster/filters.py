@@ -36,7 +36,10 @@ def judge(pod: Pod, state: State) -> tuple[Reasons, ...]:
 def judge_place(
     pod: Pod, place: Place, state: State, prepared: tuple[Filter, ...] | None = None
 ) -> Reasons:
-    """Judge one node: also with the Pods that were promised its room, if they matter as much."""
+    """Judge one node: also with the Pods that were promised its room, if they matter as much.
+
+    `prepared` are the filters if they are known to hold for this place as well.
+    """
     promised = tuple(
         each for each in state.nominated.get(place.node.name, ()) if priority(each) >= priority(pod)
     )
@@ -50,6 +53,17 @@ def judge_place(
 
 def prepare(pod: Pod, state: State) -> tuple[Filter, ...]:
     return tuple(each(pod, state) for each in FILTERS)
+
+
+def is_local(pod: Pod, state: State) -> bool:
+    """Say whether a node's reasons rest on that node alone: nobody asks about neighbours."""
+    kinds = ("podAffinity", "podAntiAffinity")
+    guards = (one for place in state.places for one in place.pods)
+    return not (
+        spread.constraints(pod)
+        or any(podaffinity.required(pod, kind) for kind in kinds)
+        or any(podaffinity.required(one, "podAntiAffinity") for one in guards)
+    )
 
 
 def first_failing(prepared: tuple[Filter, ...], place: Place) -> Reasons:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from autograders.cluster import affinity, filters, resources
+from autograders.cluster import affinity, filters
 from autograders.cluster.chain import Chain, trace
 from autograders.cluster.gpus import Allocation, allocations
 from autograders.cluster.nodes import Node
@@ -141,7 +141,7 @@ def fits(
 
 def device(pod: Pod) -> str:
     """The device that the Pod asks for, such as nvidia.com/gpu or nvidia.com/mig-1g.10gb."""
-    asked = [name for name in resources.requests(pod) if name.startswith("nvidia.com/")]
+    asked = [name for name in amounts.requests(pod) if name.startswith("nvidia.com/")]
     return GPU if GPU in asked or not asked else sorted(asked)[0]
 
 

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-from autograders.cluster import resources
 from autograders.cluster.pods import Pod
 from autograders.cluster.quantities import canonical, parse
 from autograders.cluster.quotas import notation
@@ -53,8 +52,8 @@ def each(pod: Pod, item: KubeObject) -> Iterator[str]:
 
 
 def whole(pod: Pod, item: KubeObject) -> Iterator[str]:
-    requests = written(pod, "requests", resources.requests(pod))
-    yield from compare("Pod", item, requests, written(pod, "limits", resources.limits(pod)))
+    requests = written(pod, "requests", amounts.requests(pod))
+    yield from compare("Pod", item, requests, written(pod, "limits", amounts.limits(pod)))
 
 
 def written(pod: Pod, field: str, found: Mapping[str, Fraction]) -> Written:

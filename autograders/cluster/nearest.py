@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from autograders.cluster import filters
 from autograders.cluster.nodes import Node
 from autograders.cluster.pods import Pod
-from autograders.cluster.preemption import preempt
+from autograders.cluster.preemption import Candidate, preempt
 from autograders.cluster.proposals import OF_THE_POD, Proposal
 from autograders.cluster.repairs import OF_THE_CLUSTER
 from autograders.cluster.state import State, see
@@ -51,11 +51,11 @@ def nearest(
     if not all(filters.judge(pod, state)):
         return ()
     budgets = tuple(budgets)
-    proposals = tuple(propose(pod, state))
-    found = [change for one in proposals for change in attempt((one,), budgets)]
+    proposals, local = tuple(propose(pod, state)), filters.is_local(pod, state)
+    found = [change for one in proposals for change in attempt((one,), budgets, local)]
     if not found:
         couples = pairs(proposals)
-        found = [change for couple in couples for change in attempt(couple, budgets)]
+        found = [change for each in couples for change in attempt(each, budgets, local=False)]
     return tuple(various(sorted(found, key=lambda one: one.size)))[:most]
 
 
@@ -64,20 +64,35 @@ def propose(pod: Pod, state: State) -> Iterator[Proposal]:
         yield from make(pod, state)
 
 
-def attempt(steps: tuple[Proposal, ...], budgets: tuple[KubeObject, ...]) -> Iterator[Change]:
+def attempt(
+    steps: tuple[Proposal, ...], budgets: tuple[KubeObject, ...], local: bool
+) -> Iterator[Change]:
     last = steps[-1]
     texts, size = tuple(one.text for one in steps), sum(one.size for one in steps)
     kinds = tuple(one.kind for one in steps)
-    reasons = filters.judge(last.pod, last.state)
-    names = [place.node.name for place in last.state.places]
-    free = tuple(name for name, why_not in zip(names, reasons, strict=True) if not why_not)
+    free = room(last, local)
     if free:
         yield Change(texts, free, size, kinds)
-    elif last.preempts and (best := preempt(last.pod, last.state, reasons, budgets).candidates):
+    elif last.preempts and (best := victims_of(last, budgets)):
         victims = listed(tuple(f"{one.namespace}/{one.name}" for one in best[0].victims))
         step = f"{texts[-1]}, which deletes {victims}"
         lost = 10 * len(best[0].victims)
         yield Change((*texts[:-1], step), (best[0].node,), size + lost, kinds)
+
+
+def room(one: Proposal, local: bool) -> tuple[str, ...]:
+    """Nodes that take the Pod after the change; only a changed node is asked if that is enough."""
+    asked = [place for place in one.state.places if not local or one.where in ("", place.node.name)]
+    prepared = filters.prepare(one.pod, one.state)
+    return tuple(
+        place.node.name
+        for place in asked
+        if not filters.judge_place(one.pod, place, one.state, prepared)
+    )
+
+
+def victims_of(one: Proposal, budgets: tuple[KubeObject, ...]) -> tuple[Candidate, ...]:
+    return preempt(one.pod, one.state, filters.judge(one.pod, one.state), budgets).candidates
 
 
 def pairs(proposals: tuple[Proposal, ...]) -> Iterator[tuple[Proposal, ...]]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from autograders.cluster import selectors
-from autograders.cluster.filters import Reasons, judge_place, sentence
+from autograders.cluster.filters import Reasons, is_local, judge_place, prepare, sentence
 from autograders.cluster.pods import Pod
-from autograders.cluster.state import Place, Reason, State, labels_of, priority
+from autograders.cluster.state import Filter, Place, Reason, State, labels_of, priority
 from autograders.model import KubeObject
 
 NO_CLAIMS = "no new claims to deallocate"  # of DynamicResources, which is asked first
@@ -49,8 +49,11 @@ def preempt(
         return Preemption(f"{NO_CLAIMS}, preemption: {refusal}")
     budgets, found = tuple(budgets), list[Candidate]()
     left: list[Reasons] = []
+    prepared = prepare(pod, state) if is_local(pod, state) else None
     for place, why_not in zip(state.places, reasons, strict=True):
-        outcome = (NOT_HELPFUL,) if is_final(why_not) else try_place(pod, place, state, budgets)
+        outcome: Candidate | Reasons = (NOT_HELPFUL,)
+        if not is_final(why_not):
+            outcome = try_place(pod, place, state, budgets, prepared)
         if isinstance(outcome, Candidate):
             found.append(outcome)
         else:
@@ -86,20 +89,24 @@ def is_being_preempted(pod: Pod) -> bool:
 
 
 def try_place(
-    pod: Pod, place: Place, state: State, budgets: tuple[KubeObject, ...]
+    pod: Pod,
+    place: Place,
+    state: State,
+    budgets: tuple[KubeObject, ...],
+    prepared: tuple[Filter, ...] | None,
 ) -> Candidate | Reasons:
     """Take all of lower priority away, then give back, most important first, whom it can."""
     lower = sorted((one for one in place.pods if priority(one) < priority(pod)), key=importance)
     if not lower:
         return (NO_VICTIMS,)
     kept = tuple(one for one in place.pods if one not in lower)
-    reasons = judge_place(pod, replace(place, pods=kept), state)
+    reasons = judge_place(pod, replace(place, pods=kept), state, prepared)
     if reasons:
         return reasons
     guarded = protected(lower, budgets)
     victims: list[Pod] = []
     for one in guarded + [one for one in lower if one not in guarded]:
-        if judge_place(pod, replace(place, pods=(*kept, one)), state):
+        if judge_place(pod, replace(place, pods=(*kept, one)), state, prepared):
             victims.append(one)
         else:
             kept = (*kept, one)

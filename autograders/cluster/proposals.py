@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from autograders.cluster import affinity, podaffinity, ports, resources, spread, taints
+from autograders.cluster import affinity, amounts, podaffinity, ports, resources, spread, taints
 from autograders.cluster.pods import Pod
 from autograders.cluster.quantities import parse
 from autograders.cluster.state import Place, State
 from autograders.model import KubeObject
+
+MOST = 20
+"""Values of one label, or amounts of one resource, that are proposed."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Proposal:
     """The cluster after the change."""
     preempts: bool = False
     """Is it enough that the Pod may then take the place of others?"""
+    where: str = ""
+    """The only node that it changes; empty when it changes the Pod."""
 
 
 def edit(pod: Pod, change: Callable[[dict[str, Any]], None]) -> Pod:
@@ -60,19 +65,24 @@ def select(pod: Pod, state: State) -> Iterator[Proposal]:
     """Another value of a label, or the label left out."""
     for key, value in (pod.spec.get("nodeSelector") or {}).items():
         others = {place.node.labels.get(key) for place in state.places} - {value, None}
-        for other in sorted(str(each) for each in others):
+        for other in sorted(map(str, others), key=lambda one: (not alike(value, one), one))[:MOST]:
 
             def put(spec: dict[str, Any], key: str = key, other: str = other) -> None:
                 spec["nodeSelector"][key] = other
 
             text = f"select {key}={other} instead of {value}"
-            alike = value.lower() in other.lower() or other.lower() in value.lower()
-            yield Proposal("select", text, 10 if alike else 11, edit(pod, put), state)
+            size = 10 if alike(value, other) else 11
+            yield Proposal("select", text, size, edit(pod, put), state)
 
         def drop(spec: dict[str, Any], key: str = key) -> None:
             del spec["nodeSelector"][key]
 
         yield Proposal("select", f"leave {key}={value} out", 12, edit(pod, drop), state)
+
+
+def alike(one: str, other: str) -> bool:
+    """Say whether one is a part of the other, as H100 is of NVIDIA-H100-80GB-HBM3."""
+    return one.lower() in other.lower() or other.lower() in one.lower()
 
 
 def drop_affinity(pod: Pod, state: State) -> Iterator[Proposal]:
@@ -85,20 +95,20 @@ def drop_affinity(pod: Pod, state: State) -> Iterator[Proposal]:
 
 def ask_less(pod: Pod, state: State) -> Iterator[Proposal]:
     """Of each resource, as much as is free on some node."""
-    for name, amount in resources.requests(pod).items():
-        asked = resources.units(name, amount)
+    for name, amount in amounts.requests(pod).items():
+        asked = amounts.units(name, amount)
         free = {offer(place, name) for place in state.places}
-        for less in sorted((each for each in free if 0 < each < asked), reverse=True):
+        for less in sorted((each for each in free if 0 < each < asked), reverse=True)[:MOST]:
             changed = edit(pod, lowering(name, asked - less))
-            if resources.units(name, resources.requests(changed)[name]) <= less:
-                old, new = (resources.show(name, each) for each in (asked, less))
+            if amounts.units(name, amounts.requests(changed)[name]) <= less:
+                old, new = (amounts.show(name, each) for each in (asked, less))
                 gone = 10 * (asked - less) // asked
                 text = f"ask for {new} {name} instead of {old}"
                 yield Proposal(f"ask {name}", text, 20 + gone, changed, state)
 
 
 def offer(place: Place, name: str) -> int:
-    return resources.offered(place.node, name) - resources.taken(place.pods, name)
+    return resources.offered(place.node, name) - place.used.get(name, 0)
 
 
 def lowering(name: str, units: int) -> Callable[[dict[str, Any]], None]:
@@ -107,7 +117,7 @@ def lowering(name: str, units: int) -> Callable[[dict[str, Any]], None]:
     def change(spec: dict[str, Any]) -> None:
         def asked(container: dict[str, Any]) -> int:
             amount = ((container.get("resources") or {}).get("requests") or {}).get(name, 0)
-            return resources.units(name, parse(amount))
+            return amounts.units(name, parse(amount))
 
         largest = max(spec["containers"] + (spec.get("initContainers") or []), key=asked)
         left = max(0, asked(largest) - units)
@@ -126,7 +136,7 @@ def rename_resource(pod: Pod, state: State) -> Iterator[Proposal]:
         for name in (place.node.object.get("status") or {}).get("allocatable") or {}
         if "/" in name and resources.offered(place.node, name)
     }
-    for name in resources.requests(pod):
+    for name in amounts.requests(pod):
         maker = name.partition("/")[0]
         if "/" in name and name not in offers:
             for other in sorted(each for each in offers if each.startswith(f"{maker}/")):

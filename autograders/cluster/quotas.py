@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-from autograders.cluster import resources
 from autograders.cluster.pods import Container, Pod
 from autograders.cluster.quantities import canonical, parse
 from autograders.cluster.state import name_of
@@ -64,7 +63,7 @@ def amounts(quota: KubeObject, which: str) -> dict[str, str]:
 def usage(pod: Pod) -> dict[str, str]:
     """What a quota counts: `pods`, `requests.cpu`, `limits.memory`, `requests.nvidia.com/gpu`."""
     found = {"pods": "1", "count/pods": "1"}
-    for field, asked in (("requests", resources.requests(pod)), ("limits", resources.limits(pod))):
+    for field, asked in (("requests", amounts.requests(pod)), ("limits", amounts.limits(pod))):
         for name, amount in asked.items():
             written = canonical(amount, notation(pod, field, name))
             if name in COMPUTE:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
-from autograders.cluster import resources, taints
+from autograders.cluster import amounts, resources, taints
 from autograders.cluster.nodes import Node
 from autograders.cluster.pods import Pod
 from autograders.cluster.proposals import Proposal, edit
 from autograders.cluster.state import State, priority
 
+MOST = 200
+"""Pods whose end is proposed: those that hold least."""
 LARGEST = 1_000_000_000
 """The highest priority that a user may give."""
 
@@ -29,7 +30,7 @@ def uncordon(pod: Pod, state: State) -> Iterator[Proposal]:
 
             changed = state.with_place(replace(place, node=edit_node(place.node, open_up)))
             text = f"uncordon {place.node.name} (kubectl uncordon {place.node.name})"
-            yield Proposal("uncordon", text, 40, pod, changed)
+            yield Proposal("uncordon", text, 40, pod, changed, where=place.node.name)
 
 
 def edit_node(node: Node, change: Callable[[dict[str, Any]], None]) -> Node:
@@ -40,21 +41,26 @@ def edit_node(node: Node, change: Callable[[dict[str, Any]], None]) -> Node:
 
 def wait_for(pod: Pod, state: State) -> Iterator[Proposal]:
     """A node becomes free when one of its Pods ends; the smaller, the sooner."""
-    asked = [name for name in resources.requests(pod) if "/" in name]
-    for place in state.places:
-        for other in place.pods:
-            rest = tuple(one for one in place.pods if one is not other)
-            changed = state.with_place(replace(place, pods=rest))
-            holds = sum(int(resources.held(other).get(name, Fraction(0))) for name in asked)
-            text = f"wait until {other.namespace}/{other.name} on {place.node.name} ends"
-            yield Proposal("wait", text, 50 + min(holds, 9), pod, changed)
+    asked = [name for name in amounts.requests(pod) if "/" in name]
+
+    def size(other: Pod) -> int:
+        found = amounts.held(other)
+        return min(9, sum(int(found.get(name, 0)) for name in asked))
+
+    every = [(size(one), index, one) for index, at in enumerate(state.places) for one in at.pods]
+    for holds, index, other in sorted(every, key=lambda each: each[:2])[:MOST]:
+        place = state.places[index]
+        rest = tuple(one for one in place.pods if one is not other)
+        changed, name = state.with_place(replace(place, pods=rest)), place.node.name
+        text = f"wait until {other.namespace}/{other.name} on {name} ends"
+        yield Proposal("wait", text, 50 + holds, pod, changed, where=name)
 
 
 def heal(pod: Pod, state: State) -> Iterator[Proposal]:
     """A node that has more built in than it offers."""
     for place in state.places:
         status = place.node.object.get("status") or {}
-        for name in (each for each in resources.requests(pod) if "/" in each):
+        for name in (each for each in amounts.requests(pod) if "/" in each):
             built_in = (status.get("capacity") or {}).get(name)
             if built_in and int(built_in) > resources.offered(place.node, name):
 
@@ -64,7 +70,7 @@ def heal(pod: Pod, state: State) -> Iterator[Proposal]:
                 changed = state.with_place(replace(place, node=edit_node(place.node, mend)))
                 ill = int(built_in) - resources.offered(place.node, name)
                 text = f"mend {ill} unhealthy {name} of {place.node.name}"
-                yield Proposal("heal", text, 70, pod, changed)
+                yield Proposal("heal", text, 70, pod, changed, where=place.node.name)
 
 
 def raise_priority(pod: Pod, state: State) -> Iterator[Proposal]:

@@ -1,20 +1,15 @@
-"""What Pods ask for and nodes offer (plugin NodeResourcesFit)."""
+"""Whether a node has what a Pod asks for (plugin NodeResourcesFit)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from fractions import Fraction
+from collections.abc import Iterator
 
+from autograders.cluster.amounts import FIRST, is_counted, requests, show, units
 from autograders.cluster.nodes import Node
-from autograders.cluster.pods import Container, Pod
+from autograders.cluster.pods import Pod
 from autograders.cluster.quantities import parse
 from autograders.cluster.state import Filter, Place, Reason, State
 from autograders.model import KubeObject
-
-Amounts = dict[str, Fraction]
-FIRST = ("cpu", "memory", "ephemeral-storage")
-POD_LEVEL = ("cpu", "memory", "hugepages-")
 
 
 def insufficient(pod: Pod, state: State) -> Filter:
@@ -27,7 +22,7 @@ def insufficient(pod: Pod, state: State) -> Filter:
             detail = f"{len(place.pods)} of {room} Pods are there"
             yield Reason("NodeResourcesFit", "Too many pods", detail)
         for name in sorted(wanted, key=rank):
-            used, total = taken(place.pods, name), offered(place.node, name)
+            used, total = place.used.get(name, 0), offered(place.node, name)
             if wanted[name] > total - used:
                 detail = f"asks for {show(name, wanted[name])}, {spell(name, total, used)}"
                 text = f"Insufficient {name}"
@@ -45,95 +40,6 @@ def rank(name: str) -> tuple[int, str]:
     return (FIRST.index(name) if name in FIRST else len(FIRST), name)
 
 
-def requests(pod: Pod) -> Amounts:
-    """What the scheduler sets aside for a Pod that it has yet to place."""
-    return total(pod, "requests")
-
-
-def limits(pod: Pod) -> Amounts:
-    return total(pod, "limits")
-
-
-def held(pod: Pod) -> Amounts:
-    """What a placed Pod holds: while it is resized, the larger of old and new."""
-    return total(pod, "requests", placed=True)
-
-
-def total(pod: Pod, field: str, *, placed: bool = False) -> Amounts:
-    """Init containers run one after another, before the others; sidecars stay beside them."""
-    beside: Amounts = {}
-    peak: Amounts = {}
-    for each in pod.init_containers:
-        own = amounts(each, field, placed=placed)
-        peak = larger(peak, plus(beside, own))
-        if each.spec.get("restartPolicy") == "Always":
-            beside = plus(beside, own)
-    for each in pod.containers:
-        beside = plus(beside, amounts(each, field, placed=placed))
-    whole = (pod.spec.get("resources") or {}).get(field) or {}
-    set_for_pod = {key: parse(whole[key]) for key in whole if key.startswith(POD_LEVEL)}
-    found = larger(peak, beside) | set_for_pod
-    overhead = read(pod.spec.get("overhead") or {})
-    if field == "limits":  # a container without a limit has none, whatever the runtime needs
-        overhead = {name: value for name, value in overhead.items() if found.get(name)}
-    return plus(found, overhead)
-
-
-def amounts(container: Container, field: str, *, placed: bool) -> Amounts:
-    asked = read((container.spec.get("resources") or {}).get(field) or {})
-    if not placed or not container.status.get("resources"):
-        return asked
-    actual = read(container.status["resources"].get(field) or {})
-    return larger(larger(asked, actual), read(container.status.get("allocatedResources") or {}))
-
-
-def read(found: Mapping[str, str]) -> Amounts:
-    return {name: parse(amount) for name, amount in found.items()}
-
-
-def plus(one: Amounts, other: Amounts) -> Amounts:
-    return one | {name: one.get(name, Fraction(0)) + value for name, value in other.items()}
-
-
-def larger(one: Amounts, other: Amounts) -> Amounts:
-    return one | {name: max(one.get(name, value), value) for name, value in other.items()}
-
-
-def is_counted(name: str) -> bool:
-    """CPU, memory, ephemeral storage and whatever has a prefix; others the scheduler ignores."""
-    return name in FIRST or "/" in name or name.startswith(("hugepages-", "attachable-volumes-"))
-
-
-def units(name: str, amount: Fraction) -> int:
-    """The scheduler counts CPU in thousandths, the rest in ones, both rounded up."""
-    return math.ceil(amount * 1000 if name == "cpu" else amount)
-
-
 def offered(node: Node, name: str) -> int:
     allocatable: KubeObject = (node.object.get("status") or {}).get("allocatable") or {}
     return units(name, parse(allocatable.get(name, 0)))
-
-
-def taken(pods: Iterable[Pod], name: str) -> int:
-    return sum(units(name, held(each).get(name, Fraction(0))) for each in pods)
-
-
-def show(name: str, amount: int) -> str:
-    """Write units as a manifest would have them.
-
-    >>> show("cpu", 1500), show("memory", 32 * 2**30), show("nvidia.com/gpu", 8)
-    ('1500m', '32Gi', '8')
-    """
-    if name == "cpu":
-        return f"{amount}m" if amount % 1000 else str(amount // 1000)
-    if name in FIRST or name.startswith("hugepages-"):
-        return show_bytes(amount)
-    return str(amount)
-
-
-def show_bytes(amount: int) -> str:
-    for power, suffix in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
-        if amount >= 1024**power:
-            value = amount / 1024**power
-            return f"{value:.0f}{suffix}" if value == int(value) else f"{value:.1f}{suffix}"
-    return str(amount)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+from autograders.cluster.amounts import held, units
 from autograders.cluster.nodes import Node
 from autograders.cluster.pods import Pod
 from autograders.model import KubeObject
@@ -34,6 +36,15 @@ class Place:
     """The node."""
     pods: tuple[Pod, ...]
     """Pods that are bound to it and have not finished."""
+
+    @cached_property
+    def used(self) -> dict[str, int]:
+        """Resource -> what its Pods hold, in the scheduler's units."""
+        found: dict[str, int] = {}
+        for pod in self.pods:
+            for name, amount in held(pod).items():
+                found[name] = found.get(name, 0) + units(name, amount)
+        return found
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,8 @@ def answers(given: Answers, questions: Iterable[Question]) -> Iterator[tuple[str
     for each in asked:
         others = manifests() if each.type == "yaml" else other_values(given[each.id])
         for what, value in others:
-            yield f"answer {each.id}: {what}", {**given, each.id: value}
+            if value != given[each.id]:
+                yield f"answer {each.id}: {what}", {**given, each.id: value}
         yield f"answer {each.id}: removed", {k: v for k, v in given.items() if k != each.id}
     plain = [each.id for each in asked if each.type != "yaml"]
     for first, second in zip(plain, plain[1:] + plain[:1], strict=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from autograders.cluster.gpus import Allocation, Holding
+from autograders.cluster.gpus import Allocation, Box, boxes
 
 # Okabe-Ito colours: told apart by colour-blind readers; every box also carries its letter
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LOST = 'style="background:#333;border-color:#333"'
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # `!important` where JupyterLab's own table style would win
 STYLE = """
@@ -31,25 +32,26 @@ STYLE = """
 
 def render(allocations: Sequence[Allocation]) -> str:
     """HTML for the nodes in the given order; holders are lettered and listed below."""
-    marks = _marks(allocations)
+    marks = letters(allocations)
     rows = "".join(_row(one, marks) for one in allocations)
     free = sum(one.free for one in allocations)
     total = sum(one.allocatable for one in allocations)
+    lost = sum(one.lost for one in allocations)
     legend = "".join(_entry(*item) for item in marks.items())
+    broken = f"<li><i {LOST}>!</i> unhealthy: {lost}, given to no new Pod</li>" if lost else ""
     return (
         f'{STYLE}<div class="gpu-map"><table>{rows}</table>'
-        f"<ul>{legend}<li><i></i> free: {free} of {total} GPUs</li></ul></div>"
+        f"<ul>{legend}<li><i></i> free: {free} of {total} GPUs</li>{broken}</ul></div>"
     )
 
 
 Mark = tuple[str, str]  # letter and colour
-Holder = tuple[str, str]  # namespace and Pod
 
 
-def _marks(allocations: Sequence[Allocation]) -> dict[Holder, Mark]:
+def letters(allocations: Sequence[Allocation]) -> dict[str, Mark]:
     """A letter and a colour for each Pod that holds GPUs, in order of appearance."""
     holders = dict.fromkeys(
-        (held.namespace, held.pod) for one in allocations for held in one.holdings
+        f"{held.namespace}/{held.pod}" for one in allocations for held in one.holdings
     )
     return {
         holder: (LETTERS[index % len(LETTERS)], COLOURS[index % len(COLOURS)])
@@ -57,29 +59,26 @@ def _marks(allocations: Sequence[Allocation]) -> dict[Holder, Mark]:
     }
 
 
-def _row(one: Allocation, marks: dict[Holder, Mark]) -> str:
-    boxes = "".join(_boxes(one, marks)) or "no GPU"
+def _row(one: Allocation, marks: dict[str, Mark]) -> str:
+    drawn = "".join(_box(box, marks) for box in boxes(one)) or "no GPU"
     return (
         f"<tr><th><b>{html.escape(one.node)}</b></th>"
         f"<td>{html.escape(one.product)}</td>"
-        f'<td><div class="boxes">{boxes}</div></td></tr>'
+        f'<td><div class="boxes">{drawn}</div></td></tr>'
     )
 
 
-def _boxes(one: Allocation, marks: dict[Holder, Mark]) -> Iterator[str]:
-    for held in one.holdings:
-        yield from [_held(held, marks)] * held.gpus
-    yield from ['<i title="free" role="img" aria-label="free"></i>'] * one.free
+def _box(box: Box, marks: dict[str, Mark]) -> str:
+    """One GPU; its UUID and health are in the tooltip."""
+    letter, colour = marks.get(box.holder, ("", ""))
+    words = html.escape(box.words, quote=True)
+    style = f' style="background:{colour};border-color:{colour}"' if colour else ""
+    if not box.is_healthy:
+        letter, style = f"{letter}!", f" {LOST}" if not colour else style
+    return f'<i title="{words}" role="img" aria-label="{words}"{style}>{letter}</i>'
 
 
-def _held(held: Holding, marks: dict[Holder, Mark]) -> str:
-    letter, colour = marks[held.namespace, held.pod]
-    name = html.escape(f"{held.namespace}/{held.pod}", quote=True)
-    style = f"background:{colour};border-color:{colour}"
-    return f'<i title="{name}" role="img" aria-label="{name}" style="{style}">{letter}</i>'
-
-
-def _entry(holder: Holder, mark: Mark) -> str:
+def _entry(holder: str, mark: Mark) -> str:
     letter, colour = mark
     style = f"background:{colour};border-color:{colour}"
-    return f'<li><i style="{style}">{letter}</i> {html.escape("/".join(holder))}</li>'
+    return f'<li><i style="{style}">{letter}</i> {html.escape(holder)}</li>'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from autograders.errors import InputError
 from gpulab.paths import DATA
 
 FLEETS = DATA / "fleets"
+LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 MAX_NODES = 16384  # one /24 of Pod addresses each, out of 100.64.0.0/10
 
 
@@ -91,6 +94,12 @@ def _check(path: Path, fleet: Fleet) -> None:
 
 
 def _wrong(group: NodeGroup) -> Iterator[str]:
+    kept = group.reserved
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?", group.name):
+        yield f"name: {group.name!r} cannot name a node: use lower-case letters, digits, dashes"
+    if min(group.pods, group.ephemeral_gib, kept.cpu, kept.memory_gib) < 0:
+        yield "pods, ephemeral_gib, reserved: must not be negative"
+    yield from _wrong_labels(group.labels)
     if group.count < 1:
         yield "count: must be at least 1"
     if (group.gpu is None) != (group.gpus == 0):
@@ -99,6 +108,12 @@ def _wrong(group: NodeGroup) -> Iterator[str]:
         yield "gpus: must be 0 to 16"
     if group.cpu <= group.reserved.cpu or group.memory_gib <= group.reserved.memory_gib:
         yield "reserved: must be less than cpu and memory_gib"
+
+
+def _wrong_labels(labels: Mapping[str, str]) -> Iterator[str]:
+    for key, value in labels.items():
+        if not LABEL_KEY.fullmatch(key) or not LABEL_VALUE.fullmatch(value):
+            yield f"labels: {key}={value} is no label that a node can have"
 
 
 def _one_line(error: Exception) -> str:

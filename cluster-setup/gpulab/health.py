@@ -6,6 +6,7 @@ import http.client
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,10 +107,10 @@ def _component(probe: Probe, paths: LabPaths, record: Record) -> Component:
 
 def _ask(probe: Probe, port: int) -> str:
     try:
-        connection = _connection(probe, port)
-        connection.request("GET", probe.path)
-        answer = connection.getresponse()
-        return "ok" if answer.status == 200 else f"{answer.status} {answer.reason}"
+        with closing(_connection(probe, port)) as connection:
+            connection.request("GET", probe.path)
+            answer = connection.getresponse()
+            return "ok" if answer.status == 200 else f"{answer.status} {answer.reason}"
     except (OSError, ssl.SSLError, http.client.HTTPException) as error:
         return f"no answer ({error})"
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -76,9 +77,9 @@ def serves(paths: LabPaths) -> bool:
     if running is None or running.port is None:
         return False
     try:
-        connection = http.client.HTTPConnection(LOOPBACK, running.port, timeout=5)
-        connection.request("GET", "/lab", headers={"Authorization": f"token {_token(paths)}"})
-        return connection.getresponse().status == 200
+        with closing(http.client.HTTPConnection(LOOPBACK, running.port, timeout=5)) as connection:
+            connection.request("GET", "/lab", headers={"Authorization": f"token {_token(paths)}"})
+            return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
 

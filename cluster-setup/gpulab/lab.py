@@ -12,7 +12,8 @@ import msgspec
 
 from autograders.errors import InputError
 from gpulab.paths import LabPaths, home, lab_paths, private_dir
-from gpulab.pki import write_private
+from gpulab.pki import private, write_private
+from gpulab.providers.kwokctl import PORTS
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,7 +35,10 @@ def new_record(provider: str, fleet: str, ports: dict[str, int], speed: float) -
 def read_record(paths: LabPaths) -> Record | None:
     """The lab's record, or None if there is no such lab."""
     try:
-        return msgspec.json.decode(paths.record.read_bytes(), type=Record)
+        record = msgspec.json.decode(paths.record.read_bytes(), type=Record)
+        if missing := {*PORTS, "kubelet"} - record.ports.keys():
+            raise msgspec.ValidationError(f"ports lack {', '.join(sorted(missing))}")
+        return record
     except FileNotFoundError:
         return None
     except PermissionError:
@@ -72,6 +76,6 @@ def locked(paths: LabPaths) -> Iterator[None]:
     """One command changes a lab at a time; a second one waits for the first."""
     private_dir(home())
     private_dir(paths.root)
-    with paths.lock.open("w") as lock:
+    with open(paths.lock, "w", opener=private) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from autograders.connect import connect
 from gpulab import jupyter, ready
@@ -16,14 +17,20 @@ READY_SECONDS = 120.0  # the usual time is 4 s; a laptop with a cold disk may ta
 
 def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
     """Start or resume a lab; returns when it is ready. Repeating it changes nothing."""
+    if fleet.endswith(".yaml"):  # a file of the user's own: found again from anywhere
+        fleet = str(Path(fleet).absolute())
     check_data(fleet)
     with locked(paths):
         record = read_record(paths)
+        fresh = record is None
         if record is None:
             record = _create(paths, fleet, speed)
         else:
             embedded.start(paths, record)
         with connect(paths.kubeconfig, read_only=False) as api:
+            ready.wait_for_api(api, paths, READY_SECONDS)
+            if not fresh and ready.lost_nodes(api, record.fleet):
+                embedded.restart_simulator(paths, record)
             ready.wait(api, paths, record.fleet, READY_SECONDS)
     return record
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 
 from autograders.cluster import Allocation, Node, Pod
 from autograders.cluster.gpus import allocations
@@ -33,9 +34,9 @@ def quiz_form(exercise: str) -> object:
         return Html(f"<p>{html.escape(problem.what)}<br>{html.escape(problem.do)}</p>")
 
 
-def read_allocations() -> tuple[Allocation, ...]:
+def read_allocations(kubeconfig: Path | None = None) -> tuple[Allocation, ...]:
     """Read nodes and Pods and count: what `kubectl describe nodes` says, without its pages."""
-    with connect(None) as api:
+    with connect(kubeconfig) as api:
         nodes = [Node(item) for item in api.json("/api/v1/nodes")["items"]]
         pods = [Pod(item) for item in api.json("/api/v1/pods")["items"]]
     return allocations(nodes, pods)

@@ -34,27 +34,30 @@ def work() -> Path:
     return Path(os.environ.get("GPULAB_WORK") or "~/gpulab").expanduser().absolute()
 
 
-def private_dir(path: Path) -> Path:
-    """`path` as a folder that only its owner can enter; raises InputError if it is another's."""
+def private_dir(path: Path, variable: str = "GPULAB_HOME") -> Path:
+    """`path` as a folder that only its owner can enter; parents that are made are private, too.
+
+    Raises InputError if it is another's or no folder; `variable` is what would choose another.
+    """
+    do = f"set {variable} to a folder of yours"
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        _make_private(path)
         owner = path.stat().st_uid
         if owner == os.geteuid():
             path.chmod(0o700)
             return path
-    except NotADirectoryError:
-        raise InputError(
-            f"{path} is not a folder", "set GPULAB_HOME to a folder of yours"
-        ) from None
-    except FileExistsError:
-        raise InputError(f"{path} is a file", "set GPULAB_HOME to a folder of yours") from None
+    except (NotADirectoryError, FileExistsError):
+        raise InputError(f"{path} is a file, or a part of it is", do) from None
     except PermissionError:
-        raise InputError(
-            f"{path} cannot be written by {_user()}", "set GPULAB_HOME to a folder of yours"
-        ) from None
-    raise InputError(
-        f"{path} belongs to user {owner}, not to {_user()}", "set GPULAB_HOME to a folder of yours"
-    )
+        raise InputError(f"{path} cannot be written by {_user()}", do) from None
+    raise InputError(f"{path} belongs to user {owner}, not to {_user()}", do)
+
+
+def _make_private(path: Path) -> None:
+    if not path.is_dir():
+        if not path.parent.exists():
+            _make_private(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _user() -> str:

@@ -24,6 +24,7 @@ from gpulab.ports import LOOPBACK
 APISERVER_CLIENT = "kube-apiserver-kubelet-client"  # the name that kubeadm gives it, too
 ETCD_CLIENT = "kube-apiserver-etcd-client"
 GRADER = "gpulab-grader"
+METRICS = "metrics-server.kube-system.svc"  # as the API server calls who serves metrics
 LIFETIME = dt.timedelta(days=3650)
 LOCAL_NAMES: list[x509.GeneralName] = [
     x509.DNSName("localhost"),
@@ -96,7 +97,8 @@ def make_kubelet_pki(folder: Path) -> KubeletPki:
     pki = KubeletPki(folder)
     authority = _make_authority(pki.ca, "gpulab-kubelet-ca")
     server, client = [ExtendedKeyUsageOID.SERVER_AUTH], [ExtendedKeyUsageOID.CLIENT_AUTH]
-    _sign(pki.server, authority, _name("gpulab-kubelets"), server, LOCAL_NAMES)
+    names = [*LOCAL_NAMES, x509.DNSName(METRICS)]
+    _sign(pki.server, authority, _name("gpulab-kubelets"), server, names)
     _sign(pki.client, authority, _name(APISERVER_CLIENT), client, [])
     return pki
 
@@ -187,6 +189,11 @@ def _write(pair: Pair, certificate: x509.Certificate, key: Key) -> None:
     )
     write_private(pair.key, pem)
     write_private(pair.crt, certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def private(path: str, flags: int) -> int:
+    """Open as open() does, but a new file is its owner's only."""
+    return os.open(path, flags, 0o600)
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from gpulab.pki import private, write_private
+
 
 class Record(msgspec.Struct, frozen=True):
     """What is kept of a started process. The start time tells it from a later one of that pid."""
@@ -35,8 +37,7 @@ class ProcessFile:
         """Start `command` in a session of its own, detached, writing to `log`; its pid."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with log.open("ab") as out:
-            log.chmod(0o600)
+        with open(log, "ab", opener=private) as out:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -47,7 +48,7 @@ class ProcessFile:
             )
         started = psutil.Process(process.pid).create_time()
         record = Record(process.pid, started, port)
-        self.path.write_bytes(msgspec.json.encode(record))
+        write_private(self.path, msgspec.json.encode(record))
         process.returncode = 0  # ours no longer: no ResourceWarning when it is forgotten
         return process.pid
 

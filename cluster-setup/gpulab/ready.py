@@ -21,8 +21,7 @@ APPLY = {"Content-Type": "application/apply-patch+yaml"}
 
 def wait(api: Api, paths: LabPaths, fleet: str, within: float) -> None:
     """Prove that the lab is ready; InputError says what was missing at the deadline."""
-    do = f"the reason is in {paths.logs} or {paths.cluster / 'logs'}; then `gpulab up` again"
-    eventually(lambda: _api_missing(api), within, do)
+    do = _remedy(paths)
     _grant_grader(api)
     canary = f"gpulab-ready-{uuid.uuid4().hex[:8]}"
     eventually(lambda: _create_missing(api, canary), within, do)
@@ -35,6 +34,21 @@ def wait(api: Api, paths: LabPaths, fleet: str, within: float) -> None:
             f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{canary}",
             params={"propagationPolicy": "Background"},
         )
+
+
+def wait_for_api(api: Api, paths: LabPaths, within: float) -> None:
+    """Wait until the API server answers; InputError at the deadline."""
+    eventually(lambda: _api_missing(api), within, _remedy(paths))
+
+
+def lost_nodes(api: Api, fleet: str) -> set[str]:
+    """Nodes of the fleet that somebody has deleted."""
+    found = {node["metadata"]["name"] for node in api.json("/api/v1/nodes")["items"]}
+    return expected_gpus(fleet).keys() - found
+
+
+def _remedy(paths: LabPaths) -> str:
+    return f"the reason is in {paths.logs} or {paths.cluster / 'logs'}; then `gpulab up` again"
 
 
 def expected_gpus(fleet: str) -> dict[str, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from autograders import variants
-from autograders.connect import connect
+from autograders.connect import Api, ApiAbsent, connect
 from autograders.errors import InputError
 from autograders.load import Exercise, load_exercise, read_variant
 from autograders.mutants.rules import scored
@@ -23,10 +23,12 @@ from gpulab.paths import LabPaths, lab_paths
 from gpulab.recording import Recording, inputs, recorded, save
 from gpulab.reset import empty, reset
 from gpulab.trial import SOLUTION, Bench
+from gpulab.waiting import eventually
 
 SPEED = 20.0
 """Of the lab that is made for a proof: pulls and back-off take a twentieth of their time."""
 SECRET = b"verify"
+LEAVING_SECONDS = 60.0
 AT_ONCE = 2
 """Exercises that are proven side by side."""
 Told = Callable[[Exercise, Case], None]
@@ -46,6 +48,15 @@ def prove_all(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from pool.map(one, [each for each in group if each not in apart])
     yield from map(one, apart)
+
+
+def leaving(api: Api, namespace: str) -> str | None:
+    """A namespace that somebody deleted takes a while to go, and nothing can be made in it."""
+    try:
+        metadata = api.json(f"/api/v1/namespaces/{namespace}")["metadata"]
+    except ApiAbsent:
+        return None
+    return f"namespace {namespace} being deleted" if "deletionTimestamp" in metadata else None
 
 
 def sees_others(exercise: Exercise) -> bool:
@@ -68,11 +79,13 @@ def prove(
         cases.append(case)
         told(exercise, case)
 
-    reset(paths, exercise)
     with (
         connect(paths.grader_kubeconfig) as api,
         connect(paths.kubeconfig, read_only=False) as admin,
     ):
+        space, do = exercise.namespace, "see what holds it: kubectl describe namespace"
+        eventually(lambda: leaving(api, space), LEAVING_SECONDS, do)
+        reset(paths, exercise)
         bench = Bench(paths, record, exercise, api, admin, seed)
         add(trial.shipped(bench))
         recording = solution(bench, add)

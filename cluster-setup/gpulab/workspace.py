@@ -20,7 +20,7 @@ COPIES = Path(".gpulab") / "copies.json"  # relative path → SHA-256 of the ver
 
 def update() -> list[Path]:
     """Copy what is new or was changed by an upgrade; returns the edited files that were kept."""
-    target = private_dir(work())
+    target = private_dir(work(), "GPULAB_WORK")
     copies, kept = _read(target), []
     for source, relative in _notebooks():
         file = target / relative

@@ -24,7 +24,7 @@ class Cache:
 
     @classmethod
     def open(cls) -> Cache:
-        return cls(paths.private_dir(paths.cache() / "bin"))
+        return cls(paths.private_dir(paths.cache() / "bin", "GPULAB_CACHE"))
 
     def folder(self, name: str, group: Group) -> Path:
         return self.root / f"{name}-{group.version}-{_platform()}"

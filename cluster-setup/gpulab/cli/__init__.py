@@ -7,6 +7,8 @@ import sys
 
 def main() -> None:
     """Run `gpulab`. Exit codes: 0 done, 1 not (yet) so, 2 bad input or state, 130 Ctrl-C."""
-    from gpulab.cli.run import run
-
+    try:
+        from gpulab.cli.run import run
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))

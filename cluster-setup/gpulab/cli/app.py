@@ -23,7 +23,7 @@ Exercise = Annotated[str, typer.Argument(help="Its number or name: 01, deploy-gp
 Fleet = Annotated[str, typer.Option(help="Which nodes: a file of cluster-setup/fleets/.")]
 Kubeconfig = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads it at run time)
-    typer.Option(help="Grade this cluster instead of the lab; it is only read."),
+    typer.Option(help="This cluster instead of the lab; it is only read."),
 ]
 
 
@@ -81,6 +81,19 @@ def lab_(
     from gpulab.cli import notebooks
 
     notebooks.lab(name, fleet, browser=browser, detach=detach, port=port)
+
+
+@app.command("map")
+def map_(
+    name: Name = DEFAULT_NAME,
+    kubeconfig: Kubeconfig = None,
+    uuids: Annotated[bool, typer.Option("--uuids", help="List devices and their health.")] = False,
+    json: Json = False,
+) -> None:
+    """Draw nodes and their GPUs: who holds which, what is free, what is unhealthy."""
+    from gpulab.cli import map as command
+
+    command.show(name, kubeconfig, uuids=uuids, json=json)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from gpulab.cli.app import app
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. `--debug`, anywhere, shows the traceback of an error."""
+    os.umask(0o077)  # whatever a command makes is the user's alone
     debug = "--debug" in arguments or bool(os.environ.get("GPULAB_DEBUG"))
     command = typer.main.get_command(app)
     try:

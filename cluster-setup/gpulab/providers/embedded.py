@@ -6,8 +6,10 @@ kwok. The simulated kubelets are one more process, started here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,7 +20,7 @@ from autograders.errors import InputError
 from gpulab import binaries, kubeconfig, pki, ports
 from gpulab.lab import Record, new_record, write_record
 from gpulab.paths import LabPaths, private_dir
-from gpulab.pki import write_private
+from gpulab.pki import private, write_private
 from gpulab.processes import ProcessFile, is_running
 from gpulab.providers import kwokctl
 from gpulab.sim.config import Config
@@ -33,6 +35,7 @@ COMPONENTS = (
     "kwok-controller",
 )
 SIMULATOR = "simulator"
+SERVED = ("kubelet", "metrics")  # ports on which the simulator listens
 STOP_SECONDS = 20.0
 START_SECONDS = 120.0  # a cold disk on a laptop; the usual time is 3 s
 
@@ -40,10 +43,9 @@ START_SECONDS = 120.0  # a cold disk on a laptop; the usual time is 3 s
 def create(paths: LabPaths, fleet: str, speed: float) -> Record:
     """Make the cluster's files and start it; returns while it is still coming up."""
     programs = binaries.ensure()
-    chosen = ports.free_ports([*kwokctl.PORTS, "kubelet"])
+    chosen = ports.free_ports([*kwokctl.PORTS, *SERVED])
     record = new_record(NAME, fleet, chosen, speed)
-    # before a start that fails, so that the next `up` does not trip over its leftovers
-    shutil.rmtree(paths.kwok, ignore_errors=True)
+    _clear(paths)
     private_dir(paths.kwok)
     kubelet = pki.make_kubelet_pki(paths.pki)
     pki.make_cluster_pki(paths.cluster / "pki", paths.pki)
@@ -60,12 +62,13 @@ def create(paths: LabPaths, fleet: str, speed: float) -> Record:
 def start(paths: LabPaths, record: Record) -> None:
     """Start what of an existing lab does not run; returns while it is still coming up."""
     binaries.ensure()
+    _write_kubeconfigs(paths, record)
     pids = component_pids(paths)
     stopped = [name for name in COMPONENTS if name not in pids]
     _forget(paths, stopped)
     ports.check_free({n: p for n, p in record.ports.items() if n in _owners(stopped)}, paths.name)
     if simulator(paths).read() is None:
-        ports.check_free({"kubelet": record.ports["kubelet"]}, paths.name)
+        ports.check_free({name: record.ports[name] for name in SERVED}, paths.name)
         _start_simulator(paths, record)
     if stopped:
         _kwokctl(paths, "start", "cluster")
@@ -102,6 +105,22 @@ def component_pids(paths: LabPaths) -> dict[str, int]:
         except (FileNotFoundError, ValueError, psutil.Error):
             continue
     return found
+
+
+def _clear(paths: LabPaths) -> None:
+    """End and remove what a creation that was killed has left."""
+    simulator(paths).stop()
+    for pid in component_pids(paths).values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(paths.kwok, ignore_errors=True)
+
+
+def restart_simulator(paths: LabPaths, record: Record) -> None:
+    """Start the simulated kubelets anew: they register every node of the fleet again."""
+    simulator(paths).stop()
+    ports.check_free({"kubelet": record.ports["kubelet"]}, paths.name)
+    _start_simulator(paths, record)
 
 
 def _alive(pids: Mapping[str, int]) -> str | None:
@@ -150,7 +169,7 @@ def _kwokctl(paths: LabPaths, *arguments: str) -> None:
     program = binaries.ensure()["kwokctl"]
     log = paths.logs / "kwokctl.log"
     private_dir(log.parent)
-    with log.open("ab") as out:
+    with open(log, "ab", opener=private) as out:
         done = subprocess.run(
             [str(program), *arguments, "--name", paths.name],
             env=_environment(paths),

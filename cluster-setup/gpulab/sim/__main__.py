@@ -19,7 +19,7 @@ from gpulab.sim.images import Images
 from gpulab.sim.kubelet import Kubelets, wait_for
 from gpulab.sim.nodes import make_nodes
 from gpulab.sim.runtime import World
-from gpulab.sim.server import serve
+from gpulab.sim.server import metrics, serve
 from gpulab.sim.workloads import Catalogue
 
 API_SECONDS = 120.0  # how long the API server may take to come up
@@ -43,7 +43,8 @@ async def main(config: Config) -> None:
         await wait_for(api, API_SECONDS)
         await kubelets.register()
         async with asyncio.TaskGroup() as group:
-            group.create_task(serve(kubelets, workloads, config.kubelet, config.port))
+            group.create_task(serve(kubelets, config.kubelet, config.port))
+            group.create_task(metrics.serve(api, config))
             group.create_task(kubelets.follow())
     finally:
         await api.close()

@@ -22,6 +22,7 @@ Object = dict[str, Any]
 Handler = Callable[[str, Object], Awaitable[None]]  # (ADDED | MODIFIED | DELETED, object)
 
 STRATEGIC = "application/strategic-merge-patch+json"
+MERGE = "application/merge-patch+json"
 # its first part becomes the manager of the fields that we write, as on a real cluster
 AGENT = f"kubelet/v{versions().kubernetes.version} (gpulab simulator)"
 decode = msgspec.json.decode
@@ -57,8 +58,8 @@ class Api:
     async def create(self, path: str, body: Object) -> Object:
         return await self._request("POST", path, body)
 
-    async def patch(self, path: str, body: Object) -> Object:
-        return await self._request("PATCH", path, body, STRATEGIC)
+    async def patch(self, path: str, body: Object, kind: str = STRATEGIC) -> Object:
+        return await self._request("PATCH", path, body, kind)
 
     async def delete(self, path: str, body: Object) -> Object:
         return await self._request("DELETE", path, body)

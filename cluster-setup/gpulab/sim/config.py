@@ -27,6 +27,7 @@ class Config(msgspec.Struct, frozen=True):
     api: Identity  # how the simulator proves itself to it
     kubelet: Identity  # the CA of those who may ask for logs and exec, and what is shown to them
     port: int  # where the kubelet server listens, on loopback
+    metrics_port: int  # where the metrics API listens, on loopback
     fleet: str
     seed: str  # decides the UUIDs of the simulated devices
     speed: float = 1.0  # divides pull, back-off and grace times
@@ -40,6 +41,7 @@ class Config(msgspec.Struct, frozen=True):
             api=_identity(cluster / "ca.crt", cluster / "admin"),
             kubelet=_identity(pki / "kubelet-ca.crt", pki / "kubelet"),
             port=record.ports["kubelet"],
+            metrics_port=record.ports["metrics"],
             fleet=record.fleet,
             seed=record.uid,
             speed=record.speed,

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gpulab.sim import hooks, messages, probes, pulling, references
+from gpulab.sim import hooks, inputs, messages, probes, pulling, references
 from gpulab.sim.messages import Event
 from gpulab.sim.program import (
     Await,
@@ -55,6 +55,7 @@ class Lifecycle:
         self._allowed = self._delay = 0.0  # time of the next start, and how long it was put off
         # the end that has been counted: after a restart of the simulator, the one in the status
         self._counted: dict[str, Any] | None = None
+        self._inputs = inputs.Inputs()
         self._changed = asyncio.Event()
         self._told: set[str] = set()
         self._spared = False  # whether a failed probe has had its first restart
@@ -64,6 +65,7 @@ class Lifecycle:
     async def run(self) -> None:
         """Return when the container has ended for good."""
         if self.container.running:
+            await self._load()
             await self._follow()
         while not self._ended():
             async with self._turns.take():
@@ -89,6 +91,7 @@ class Lifecycle:
             self._ip(),
             self.world.driver,
             self.container.gpus,
+            self._inputs,
         )
 
     @property
@@ -175,6 +178,8 @@ class Lifecycle:
         if code is None:
             return False
         policy = self.pod["spec"]["restartPolicy"]
+        if self.container.ephemeral:
+            return True
         if self.container.sidecar or (policy == "Always" and not self.container.init):
             return False
         return code == 0 or policy == "Never"
@@ -191,6 +196,7 @@ class Lifecycle:
         if (problem := await self._config_problem()) is not None:
             await self.say(messages.container_error(problem))
             return await self.wait_as(messages.CREATE_CONTAINER_CONFIG_ERROR, problem, pulling.SOON)
+        await self._load()
         return await self._start()
 
     def _held_back(self) -> float:
@@ -228,6 +234,10 @@ class Lifecycle:
             self.world.api, namespace, self.container.spec
         )
         return missing or messages.non_root_problem(self.pod, self.container.spec)
+
+    async def _load(self) -> None:
+        """Take what ConfigMaps and Secrets give the container."""
+        self._inputs = await inputs.load(self.world.api, self.pod, self.container.spec)
 
     async def _start(self) -> float | None:
         """Start the process; the seconds until the next sync if the runtime or a hook cannot."""

@@ -6,6 +6,8 @@ import datetime as dt
 import logging
 from typing import Any
 
+import aiohttp
+
 from gpulab.sim.api import Api, ApiError
 from gpulab.sim.messages import Event
 from gpulab.sim.status import stamp
@@ -35,7 +37,8 @@ class Recorder:
                 await self._count(meta["namespace"], key, now)
             else:
                 await self._create(meta, node, event, path, key, now)
-        except ApiError as error:  # a namespace that is going away takes no events
+        except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            # a namespace that is going away takes none; nor does an API server that is away
             log.info("event %s of %s: %s", event.reason, meta["name"], error)
 
     async def _create(

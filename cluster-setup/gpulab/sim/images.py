@@ -81,7 +81,10 @@ def repository(image: str) -> str:
 
 def _read(path: Path) -> Repository:
     try:
-        return msgspec.yaml.decode(path.read_bytes(), type=Repository)
+        entry = msgspec.yaml.decode(path.read_bytes(), type=Repository)
+        if entry.exists != bool(entry.tags):
+            raise msgspec.ValidationError("tags: a repository that exists has some - at `$.tags`")
+        return entry
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         text = " ".join(str(error).split())
         raise InputError(f"{path}: {text}", "correct that key") from None

@@ -44,6 +44,7 @@ class PodWorker:
         self._node, self._world = node, world
         self.ip = ""
         self._phase = pod["status"].get("phase", "Pending")
+        self._admitted = "startTime" in pod["status"]  # by an earlier simulator
         self._initialized = False
         self._verdict: tuple[str, str] | None = None  # reason and message of a Pod failed whole
         self._conditions = Conditions()
@@ -54,12 +55,15 @@ class PodWorker:
         self._turns = Turns(self._write)
         self.inits = [self._lifecycle(spec, True) for spec in _specs(pod, "initContainers")]
         self.mains = [self._lifecycle(spec, False) for spec in _specs(pod, "containers")]
+        self.extras: list[Lifecycle] = []  # of `kubectl debug`
+        self._extra_tasks: list[asyncio.Task[None]] = []
+        self._adopt()
 
     # -- what the kubelet calls
 
     @property
     def lifecycles(self) -> list[Lifecycle]:
-        return [*self.inits, *self.mains]
+        return [*self.inits, *self.mains, *self.extras]
 
     def restore(self) -> None:
         """Take over what an earlier simulator wrote in the Pod's status. Starts nothing."""
@@ -85,13 +89,18 @@ class PodWorker:
             self.end()
         elif self._phase not in FINAL:
             self._task = _spawn(self._live(), f"Pod {self.pod['metadata']['name']}")
+            self._run_extras()
 
     def update(self, pod: Pod) -> None:
         """Take a newer version of the Pod."""
         self.pod = pod
-        specs = [*_specs(pod, "initContainers"), *_specs(pod, "containers")]
+        self._adopt()
+        kinds = ("initContainers", "containers", "ephemeralContainers")
+        specs = [spec for kind in kinds for spec in _specs(pod, kind)]
         for lifecycle, spec in zip(self.lifecycles, specs, strict=True):
             lifecycle.redefine(pod, spec)
+        if self._task is not None and self._phase not in FINAL:
+            self._run_extras()
         if pod["metadata"].get("deletionTimestamp"):
             self.end()
 
@@ -102,12 +111,22 @@ class PodWorker:
 
     def forget(self) -> None:
         """Drop everything: the Pod is gone from the API."""
-        for task in (self._task, self._ending):
+        for task in (self._task, self._ending, *self._extra_tasks):
             if task is not None:
                 task.cancel()
         for lifecycle in self.lifecycles:
             lifecycle.vanish()
         self._free()
+
+    def _adopt(self) -> None:
+        """Know the containers that `kubectl debug` has added to the spec."""
+        for spec in _specs(self.pod, "ephemeralContainers")[len(self.extras) :]:
+            self.extras.append(self._lifecycle(spec, False))
+            self.extras[-1].container.ephemeral = True
+
+    def _run_extras(self) -> None:
+        for lifecycle in self.extras[len(self._extra_tasks) :]:
+            self._extra_tasks.append(_spawn(lifecycle.run(), lifecycle.container.name))
 
     # -- the life
 
@@ -134,9 +153,10 @@ class PodWorker:
 
     async def _set_up(self) -> bool:
         """Admit the Pod, mount its volumes, make its sandbox; False if it was refused."""
-        if not await self._admit():
-            return False
-        await self._write()
+        if not self._admitted:
+            if not await self._admit():
+                return False
+            await self._write()
         pause = messages.MOUNT_RETRY
         while event := await references.mount_problem(self._world.api, self.pod):
             await self._say(None, event)
@@ -237,7 +257,7 @@ class PodWorker:
         """The main containers have ended for good: then sidecars, last status, devices, address."""
         _cancel(sidecars)
         grace = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
-        for lifecycle in reversed(self.inits):
+        for lifecycle in [*self.extras, *reversed(self.inits)]:
             await lifecycle.kill(grace)
         await self._write(terminal=True)
         self._free()
@@ -306,6 +326,10 @@ class PodWorker:
             status["conditions"].append(placed)
         if inits:
             status["initContainerStatuses"] = [container_status(c, self.pod) for c in inits]
+        if self.extras:
+            status["ephemeralContainerStatuses"] = [
+                container_status(c.container, self.pod) | {"ready": False} for c in self.extras
+            ]
         if self.ip:
             status |= {"podIP": self.ip, "podIPs": [{"ip": self.ip}]}
         if self._verdict:
@@ -368,7 +392,11 @@ class PodWorker:
         status = self.pod["status"]
         entries = {
             entry["name"]: entry
-            for key in ("initContainerStatuses", "containerStatuses")
+            for key in (
+                "initContainerStatuses",
+                "containerStatuses",
+                "ephemeralContainerStatuses",
+            )
             for entry in status.get(key) or []
         }
         for lifecycle in self.lifecycles:

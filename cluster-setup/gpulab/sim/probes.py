@@ -11,6 +11,7 @@ from gpulab.sim import messages
 from gpulab.sim.messages import Event
 from gpulab.sim.ports_open import listens
 from gpulab.sim.program import Await, CannotStart, Line, Run, Sleep, later
+from gpulab.sim.scene import find
 
 if TYPE_CHECKING:
     from gpulab.sim.container import Lifecycle
@@ -135,7 +136,7 @@ def _port(spec: Mapping[str, Any], port: int | str) -> int:
 
 def _execute(owner: Lifecycle, argv: list[str], timeout: float) -> Problem | None:
     """Run a command in the container at once, in its own time."""
-    found = owner.find(argv)
+    found = find(owner, argv)
     if isinstance(found, CannotStart):
         return True, _cannot_exec(owner, found.executable), 1
     if not found.modelled:

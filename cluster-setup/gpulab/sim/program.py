@@ -8,12 +8,15 @@ the simulator was restarted; nothing of it has to be stored.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gpulab.sim.facts import Facts
+from gpulab.sim.files import Files
 from gpulab.sim.gpus import Driver, Gpu
+from gpulab.sim.inputs import Inputs, field_of
 
 Stream = Literal["stdout", "stderr"]
 
@@ -62,7 +65,37 @@ class Memory:
     mib: float
 
 
-Step = Print | Sleep | Exit | Await | Provide | Memory
+@dataclass(frozen=True)
+class Write:
+    """A file of the container is made or changes; without data it is a directory."""
+
+    path: str
+    data: bytes | None
+    append: bool = False
+
+
+@dataclass(frozen=True)
+class Remove:
+    """A file of the container goes, or a directory with all that is in it."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Listen:
+    """From here on a port answers; with `root`, HTTP with the files below that directory."""
+
+    port: int
+    root: str | None = None
+
+
+@dataclass(frozen=True)
+class Read:
+    """The process wants more of its standard input."""
+
+
+Step = Print | Sleep | Exit | Await | Provide | Memory | Write | Remove | Listen | Read
+Happening = Sleep | Await | Provide | Memory | Write | Remove | Listen | Read
 
 
 @dataclass
@@ -72,9 +105,22 @@ class Clock:
     now: dt.datetime
 
 
+@dataclass
+class Stdin:
+    """What was typed or piped in and not yet read. A main process finds it closed."""
+
+    buffer: bytearray = field(default_factory=bytearray)
+    closed: bool = True
+    terminal: bool = False
+    size: tuple[int, int] = (24, 80)  # rows and columns of the terminal
+
+
 @dataclass(frozen=True)
 class Surroundings:
-    """What a process can see: its Pod, its container, its node's name and its devices."""
+    """What a process can see: its Pod, its container, its node's name and its devices.
+
+    `files` and `stdin` are given to commands that run beside the main process (exec, probes).
+    """
 
     pod: dict[str, Any]
     container: dict[str, Any]
@@ -82,6 +128,17 @@ class Surroundings:
     ip: str
     driver: Driver
     gpus: tuple[Gpu, ...] = ()
+    inputs: Inputs = field(default_factory=Inputs)
+    files: Files | None = None
+    stdin: Stdin = field(default_factory=Stdin)
+
+    @property
+    def hostname(self) -> str:
+        spec = self.pod["spec"]
+        return str(self.node if spec.get("hostNetwork") else self._own_hostname())
+
+    def _own_hostname(self) -> str:
+        return str(self.pod["spec"].get("hostname") or self.pod["metadata"]["name"])
 
     def environment(self) -> dict[str, str]:
         """The process's environment variables.
@@ -91,14 +148,14 @@ class Surroundings:
         """
         given = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOSTNAME": self.pod["spec"].get("hostname") or self.pod["metadata"]["name"],
+            "HOSTNAME": self.hostname,
             "KUBERNETES_SERVICE_HOST": "10.0.0.1",
             "KUBERNETES_SERVICE_PORT": "443",
             "HOME": "/root",
         }
         if self.gpus:
             given["NVIDIA_VISIBLE_DEVICES"] = "void"
-        return given | dict(self._declared())
+        return given | dict(self.inputs.environment) | dict(self._declared())
 
     def _declared(self) -> Iterator[tuple[str, str]]:
         for variable in self.container.get("env") or []:
@@ -112,10 +169,14 @@ class Surroundings:
             return self.ip
         if path == "spec.nodeName":
             return self.node
-        value: Any = self.pod
-        for key in path.split("."):
-            value = value.get(key, "") if isinstance(value, dict) else ""
-        return str(value)
+        return field_of(self.pod, path)
+
+
+def expand(argv: Sequence[str], here: Surroundings) -> list[str]:
+    """Put variables where a manifest's command says `$(NAME)`, as the kubelet does."""
+    values = here.environment()
+    known = re.compile(r"\$(\$\([A-Za-z_]\w*\)|\(([A-Za-z_]\w*)\))")
+    return [known.sub(lambda m: m[1] if m[2] is None else values.get(m[2], m[0]), w) for w in argv]
 
 
 Script = Callable[[Clock], Iterator[Step]]
@@ -160,7 +221,7 @@ class Run:
     def __post_init__(self) -> None:
         self.clock = Clock(self.started)
 
-    def __iter__(self) -> Iterator[Line | Sleep | Await | Provide | Memory]:
+    def __iter__(self) -> Iterator[Line | Happening]:
         """Yield what happens; whoever iterates waits, and calls `waited` after an Await."""
         for step in self.script(self.clock):
             if isinstance(step, Exit):
@@ -189,20 +250,44 @@ def later(moment: dt.datetime, seconds: float) -> dt.datetime:
         return FOREVER
 
 
+class Replay:
+    """A run that is followed from outside: what it has done up to a moment, without waiting."""
+
+    def __init__(self, script: Script, started: dt.datetime, facts: Facts) -> None:
+        self._run = Run(script, started)
+        self._events = iter(self._run)
+        self._facts = facts
+        self._next = started  # nothing happens before that
+        self._awaited: Await | None = None
+        self.ended = False
+
+    def until(self, moment: dt.datetime) -> Iterator[Line | Happening]:
+        """Go on from where the last call stopped."""
+        while not self.ended and self._goes_on(moment):
+            event = next(self._events, None)
+            if event is None:
+                self.ended = True
+            elif isinstance(event, Sleep):
+                self._next = later(self._run.clock.now, event.seconds)
+            elif isinstance(event, Await):
+                self._awaited = event
+            else:
+                yield event
+
+    def _goes_on(self, moment: dt.datetime) -> bool:
+        if self._awaited is not None:
+            since = self._facts.since(self._awaited.fact, self._awaited.present)
+            if since is None or since > moment:
+                return False
+            self._run.waited(since)
+            self._awaited, self._next = None, self._run.clock.now
+        return self._next <= moment
+
+
 def output(
     script: Script, started: dt.datetime, until: dt.datetime, facts: Facts
 ) -> Iterator[Line]:
     """What a process that started then has written up to `until`."""
-    run = Run(script, started)
-    for event in run:
-        if run.clock.now > until:
-            return
+    for event in Replay(script, started, facts).until(until):
         if isinstance(event, Line):
             yield event
-        elif isinstance(event, Sleep) and later(run.clock.now, event.seconds) > until:
-            return
-        elif isinstance(event, Await):
-            since = facts.since(event.fact, event.present)
-            if since is None or since > until:
-                return
-            run.waited(since)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-import shlex
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gpulab.sim import smi
 from gpulab.sim.program import Clock, Exit, Print, Script, Sleep, Step, Surroundings
@@ -75,71 +74,6 @@ def nvidia_smi(argv: Argv, here: Surroundings) -> Script:
         yield Exit(code)
 
     return script
-
-
-Find = Callable[[Argv], Script | None]
-
-
-def shell(argv: Argv, find: Find) -> Script | None:
-    """Run `sh -c "a; b && c"`; None if a command in it is not modelled.
-
-    Commands are simple ones joined by `;`, `&&`, `||` or a line end; no variables, no redirection.
-    """
-    if len(argv) < 3 or argv[1] not in ("-c", "-ec", "-lc"):
-        return None
-    parts = _split(argv[2])
-    if parts is None:
-        return None
-    scripts = [(joint, words, _exit(words) or find(words)) for joint, words in parts]
-    if any(script is None for _, _, script in scripts):
-        return None
-
-    def script(clock: Clock) -> Iterator[Step]:
-        code = 0
-        for joint, words, command in scripts:
-            if (joint == "&&" and code) or (joint == "||" and not code):
-                continue
-            assert command is not None
-            code = yield from _run(command(clock))
-            if words[0] == "exit" or (code and "e" in argv[1] and joint == ";"):
-                break
-        yield Exit(code)
-
-    return script
-
-
-def _run(steps: Iterator[Step]) -> Generator[Step, None, int]:
-    """Pass a command's steps on, its exit apart, which becomes the value."""
-    for step in steps:
-        if isinstance(step, Exit):
-            return step.code
-        yield step
-    return 0
-
-
-def _exit(words: Argv) -> Script | None:
-    if words[0] != "exit":
-        return None
-    code = int(words[1]) if words[1:] and words[1].isdigit() else 0
-    return lambda clock: iter([Exit(code)])
-
-
-def _split(text: str) -> list[tuple[str, list[str]]] | None:
-    """Commands and what joins each to the one before; None for syntax beyond that."""
-    if re.search(r"[`$<>(){}*?]|(?<!\|)\|(?!\|)|(?<!&)&(?!&)", text):
-        return None
-    lexer = shlex.shlex(text.replace("\n", " ; "), posix=True, punctuation_chars=";&|")
-    lexer.whitespace_split = True
-    parts: list[tuple[str, list[str]]] = [(";", [])]
-    try:
-        for word in lexer:
-            if word in (";", "&&", "||"):
-                parts.append((word, []))
-            else:
-                parts[-1][1].append(word)
-    except ValueError:
-        return None
-    return [(joint, words) for joint, words in parts if words] or None
 
 
 PROGRAMS: dict[str, Callable[[Argv, Surroundings], Script]] = {

@@ -36,6 +36,7 @@ class Container:
     container_id: str = ""
     image_id: str = ""
     gpus: tuple[Gpu, ...] = ()
+    ephemeral: bool = False  # added by `kubectl debug`
     started: bool = False  # past its startup probe, if it has one
     ready: bool = False  # and its readiness probe says so
 

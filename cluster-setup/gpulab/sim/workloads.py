@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from autograders.errors import InputError
-from gpulab.sim import programs
+from gpulab.sim import programs, volumes
 from gpulab.sim.images import repository
 from gpulab.sim.program import (
     Await,
@@ -28,10 +28,12 @@ from gpulab.sim.program import (
     Sleep,
     Step,
     Surroundings,
+    expand,
 )
+from gpulab.sim.shell import console, start
+from gpulab.sim.shell.image import SHELLS, has_shell
 
 INJECTED = "nvidia-smi"  # the NVIDIA container toolkit mounts it into containers with GPUs
-SHELLS = {"sh", "bash", "ash", "dash"}
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,13 +57,15 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A program by name, or steps of its own."""
+    """A program by name, steps of its own, or the command line that an image runs by itself."""
 
     match: Match
     program: str | None = None
+    runs: tuple[str, ...] = ()
     steps: tuple[Action, ...] = ()
     ignores_term: bool = False
     term_code: int = 143
+    ports: tuple[int, ...] = ()  # on which it answers
 
 
 class WorkloadFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,40 +88,54 @@ class Catalogue:
 
     def find(self, argv: Sequence[str], here: Surroundings) -> Program | CannotStart:
         """The program that `argv` is in this container; an unmodelled one runs for ever."""
+        argv = expand(argv, here) or self._own_command(here)
         if not argv:
-            found = self._match(argv, here)
-            return found or _unmodelled(here)
-        name = os.path.basename(argv[0])
+            return self._match(argv, here) or _unmodelled(here)
+        name, image = os.path.basename(argv[0]), here.container["image"]
         if name == INJECTED and not here.gpus:
             return CannotStart(argv[0])
-        if name in SHELLS:
-            return self._shell(argv, here)
-        return self._match(argv, here) or _unmodelled(here)
+        if name in SHELLS and not has_shell(image, name):
+            return CannotStart(argv[0])
+        if found := console.program(argv, here):
+            return found
+        return self._match(argv, here) or self._start(argv, here) or _unmodelled(here)
+
+    def main(self, here: Surroundings) -> list[str]:
+        """The command line of a container's main process; empty if nobody knows the image's own."""
+        spec = here.container
+        argv = [*(spec.get("command") or []), *(spec.get("args") or [])]
+        return expand(argv, here) or self._own_command(here)
+
+    def _own_command(self, here: Surroundings) -> list[str]:
+        image = repository(here.container["image"])
+        for workload in self._workloads:
+            if workload.runs and _applies(workload.match, (), image):
+                return list(workload.runs)
+        return []
 
     def _match(self, argv: Sequence[str], here: Surroundings) -> Program | None:
         image = repository(here.container["image"])
         for workload in self._workloads:
-            if _applies(workload.match, argv, image):
+            if not workload.runs and _applies(workload.match, argv, image):
                 return Program(
                     _script(workload, argv, here),
                     ignores_term=workload.ignores_term,
                     term_code=workload.term_code,
+                    ports=frozenset(workload.ports),
                 )
         return None
 
-    def _shell(self, argv: Sequence[str], here: Surroundings) -> Program:
+    def _start(self, argv: Sequence[str], here: Surroundings) -> Program | None:
+        """A shell, or one of the programs that the shell has."""
+
         def find(words: Sequence[str]) -> Script | None:
             if os.path.basename(words[0]) == INJECTED and not here.gpus:
                 return lambda clock: iter(_not_found(argv[0], words[0]))
             found = self._match(words, here)
             return found.script if found else None
 
-        script = self._match(argv, here)
-        if script:
-            return script
-        made = programs.shell(argv, find)
-        # a shell that waits for a child as pid 1 gets no default handler for SIGTERM either
-        return Program(made, ignores_term=True) if made else _unmodelled(here)
+        starter = start.Starter(here, find, lambda: volumes.left_by_inits(here, self.find))
+        return starter.program(argv)
 
 
 def _not_found(shell: str, word: str) -> list[Step]:
@@ -187,8 +205,8 @@ def _check(file: WorkloadFile) -> None:
             given = [key for key in action.__struct_fields__ if getattr(action, key) is not None]
             if len(given) != 1:
                 raise ValueError(f"{where}.steps[{number}]: needs exactly one key, has {given}")
-        if (workload.program is None) == (not workload.steps):
-            raise ValueError(f"{where}: needs either `program` or `steps`")
+        if bool(workload.program) + bool(workload.steps) + bool(workload.runs) != 1:
+            raise ValueError(f"{where}: needs either `program` or `steps` or `runs`")
         if workload.program is not None and workload.program not in programs.PROGRAMS:
             known = ", ".join(programs.PROGRAMS)
             raise ValueError(f"{where}.program: {workload.program!r} is none of {known}")

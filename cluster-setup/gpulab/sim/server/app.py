@@ -1,0 +1,83 @@
+"""Listens on loopback; only the API server may ask, which shows a certificate of the right CA."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+
+from aiohttp import web
+
+from gpulab.pki import APISERVER_CLIENT
+from gpulab.ports import LOOPBACK
+from gpulab.sim.config import Identity
+from gpulab.sim.kubelet import Kubelets
+from gpulab.sim.server.attach import Attach
+from gpulab.sim.server.exec import Exec
+from gpulab.sim.server.logs import Logs
+from gpulab.sim.server.port_forward import PortForward
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def serve(kubelets: Kubelets, identity: Identity, port: int) -> None:
+    """The kubelets' server; until cancelled."""
+    logs, execute, attach = Logs(kubelets), Exec(kubelets), Attach(kubelets)
+    forward = PortForward(kubelets)
+    container = "/{namespace}/{pod}/{container}"
+    await listen(
+        [
+            web.get("/healthz", _healthz),
+            web.get(f"/containerLogs{container}", logs.handle),
+            web.route("*", f"/exec{container}", execute.handle),
+            web.route("*", "/exec/{namespace}/{pod}/{uid}/{container}", execute.handle),
+            web.route("*", f"/attach{container}", attach.handle),
+            web.route("*", "/attach/{namespace}/{pod}/{uid}/{container}", attach.handle),
+            web.route("*", "/portForward/{namespace}/{pod}", forward.handle),
+            web.route("*", "/portForward/{namespace}/{pod}/{uid}", forward.handle),
+        ],
+        identity,
+        APISERVER_CLIENT,
+        port,
+    )
+
+
+async def listen(
+    routes: Iterable[web.RouteDef], identity: Identity, client: str, port: int
+) -> None:
+    """Serve these routes to the client of that name; until cancelled."""
+
+    @web.middleware
+    async def only_the_api_server(request: web.Request, handler: Handler) -> web.StreamResponse:
+        assert request.transport is not None
+        certificate = request.transport.get_extra_info("peercert") or {}
+        names = {value for part in certificate.get("subject", ()) for _, value in part}
+        if client not in names:
+            raise web.HTTPForbidden(text="only the API server may ask here")
+        return await handler(request)
+
+    app = web.Application(middlewares=[only_the_api_server])
+    app.add_routes([*routes, web.route("*", "/{rest:.*}", _not_simulated)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK, port, ssl_context=_tls(identity)).start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+def _tls(identity: Identity) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=identity.ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(identity.crt, identity.key)
+    return context
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok")
+
+
+async def _not_simulated(request: web.Request) -> web.Response:
+    text = f"gpulab does not serve {request.path}\n"
+    return web.Response(status=404, text=text)
