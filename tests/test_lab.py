@@ -20,7 +20,8 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabPaths:
 
 
 def record() -> Record:
-    return new_record("embedded", "default", {"kube-apiserver": 20001}, 1.0)
+    ports = {name: 20001 + index for index, name in enumerate(sorted(lab.KEPT))}
+    return new_record("embedded", "default", ports, 1.0)
 
 
 def test_a_record_is_read_as_it_was_written(demo: LabPaths) -> None:

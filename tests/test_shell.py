@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gpulab.paths import DATA
 from gpulab.sim.facts import Facts
 from gpulab.sim.program import CannotStart, Program, Replay, Run, Stdin, Write, output
 from gpulab.sim.shell import image
 from gpulab.sim.workloads import Catalogue
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.test_sim_program import here
 
 BEGAN = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from gpulab.sim.server.metrics import used
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autograders.cluster.quantities import parse
+from gpulab.sim.server.metrics import used
 from tests.conftest import Lab, eventually, make_namespace, pod
 
 pytestmark = pytest.mark.live

@@ -33,12 +33,12 @@ def total(pod: Pod, field: str, *, placed: bool = False) -> Amounts:
     beside: Amounts = {}
     peak: Amounts = {}
     for each in pod.init_containers:
-        own = amounts(each, field, placed=placed)
+        own = of_container(each, field, placed=placed)
         peak = larger(peak, plus(beside, own))
         if each.spec.get("restartPolicy") == "Always":
             beside = plus(beside, own)
     for each in pod.containers:
-        beside = plus(beside, amounts(each, field, placed=placed))
+        beside = plus(beside, of_container(each, field, placed=placed))
     whole = (pod.spec.get("resources") or {}).get(field) or {}
     set_for_pod = {key: parse(whole[key]) for key in whole if key.startswith(POD_LEVEL)}
     found = larger(peak, beside) | set_for_pod
@@ -48,7 +48,7 @@ def total(pod: Pod, field: str, *, placed: bool = False) -> Amounts:
     return plus(found, overhead)
 
 
-def amounts(container: Container, field: str, *, placed: bool) -> Amounts:
+def of_container(container: Container, field: str, *, placed: bool) -> Amounts:
     asked = read((container.spec.get("resources") or {}).get(field) or {})
     if not placed or not container.status.get("resources"):
         return asked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from autograders.cluster import affinity, filters
+from autograders.cluster import affinity, amounts, filters
 from autograders.cluster.chain import Chain, trace
 from autograders.cluster.gpus import Allocation, allocations
 from autograders.cluster.nodes import Node

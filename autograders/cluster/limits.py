@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
+from autograders.cluster import amounts
 from autograders.cluster.pods import Pod
 from autograders.cluster.quantities import canonical, parse
 from autograders.cluster.quotas import notation

@@ -147,9 +147,9 @@ def rename_resource(pod: Pod, state: State) -> Iterator[Proposal]:
 def renaming(name: str, other: str) -> Callable[[dict[str, Any]], None]:
     def change(spec: dict[str, Any]) -> None:
         for container in spec["containers"] + (spec.get("initContainers") or []):
-            for amounts in (container.get("resources") or {}).values():
-                if isinstance(amounts, dict) and name in amounts:
-                    amounts[other] = amounts.pop(name)
+            for found in (container.get("resources") or {}).values():
+                if isinstance(found, dict) and name in found:
+                    found[other] = found.pop(name)
 
     return change
 

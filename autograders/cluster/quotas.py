@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
+from autograders.cluster import amounts
 from autograders.cluster.pods import Container, Pod
 from autograders.cluster.quantities import canonical, parse
 from autograders.cluster.state import name_of
@@ -24,7 +25,7 @@ def refusals(pod: Pod, quotas: Iterable[KubeObject]) -> tuple[str, ...]:
 def ill_formed(pod: Pod, quotas: Iterable[KubeObject]) -> Iterator[str]:
     """Quotas that cannot be applied to the Pod at all."""
     for quota in quotas:
-        hard, used = (amounts(quota, each) for each in ("hard", "used"))
+        hard, used = (recorded(quota, each) for each in ("hard", "used"))
         unset = unspecified(pod, hard)
         missing = sorted(name for name in hard if concerns_pods(name) and name not in used)
         if unset:
@@ -36,7 +37,7 @@ def ill_formed(pod: Pod, quotas: Iterable[KubeObject]) -> Iterator[str]:
 def exceeded(pod: Pod, quotas: Iterable[KubeObject]) -> Iterator[str]:
     requested = usage(pod)
     for quota in quotas:
-        hard, used = (amounts(quota, each) for each in ("hard", "used"))
+        hard, used = (recorded(quota, each) for each in ("hard", "used"))
         over = sorted(
             name
             for name, amount in requested.items()
@@ -56,7 +57,7 @@ def spell(names: Iterable[str], found: Mapping[str, str]) -> str:
     return ",".join(f"{name}={found[name]}" for name in names if name in found)
 
 
-def amounts(quota: KubeObject, which: str) -> dict[str, str]:
+def recorded(quota: KubeObject, which: str) -> dict[str, str]:
     return (quota.get("status") or {}).get(which) or {}
 
 
@@ -115,7 +116,7 @@ def applies(pod: Pod, quota: KubeObject) -> bool:
     rules += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
     return (
         (quota.get("metadata") or {}).get("namespace") == pod.namespace
-        and any(concerns_pods(name) for name in amounts(quota, "hard"))
+        and any(concerns_pods(name) for name in recorded(quota, "hard"))
         and all(in_scope(pod, rule) for rule in rules)
     )
 

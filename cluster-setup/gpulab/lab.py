@@ -15,6 +15,9 @@ from gpulab.paths import LabPaths, home, lab_paths, private_dir
 from gpulab.pki import private, write_private
 from gpulab.providers.kwokctl import PORTS
 
+SERVED = ("kubelet", "metrics")  # ports on which the simulator listens
+KEPT = {*PORTS, *SERVED}  # ports that every lab has
+
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """lab.json. Ports are loopback ports; `uid` seeds the device UUIDs of this lab."""
@@ -36,7 +39,7 @@ def read_record(paths: LabPaths) -> Record | None:
     """The lab's record, or None if there is no such lab."""
     try:
         record = msgspec.json.decode(paths.record.read_bytes(), type=Record)
-        if missing := {*PORTS, "kubelet"} - record.ports.keys():
+        if missing := KEPT - record.ports.keys():
             raise msgspec.ValidationError(f"ports lack {', '.join(sorted(missing))}")
         return record
     except FileNotFoundError:

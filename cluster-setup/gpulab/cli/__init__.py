@@ -10,5 +10,6 @@ def main() -> None:
     try:
         from gpulab.cli.run import run
     except KeyboardInterrupt:
+        sys.stderr.write("\nStopped.\n")
         sys.exit(130)
     sys.exit(run(sys.argv[1:]))

@@ -12,6 +12,8 @@ import typer
 from autograders.errors import InputError
 from gpulab.cli.app import app
 
+INTERRUPTED = 130  # 128 + SIGINT
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. `--debug`, anywhere, shows the traceback of an error."""
@@ -21,6 +23,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         plain = [argument for argument in arguments if argument != "--debug"]
         result = command.main(plain, prog_name="gpulab", standalone_mode=False)
+        if result == INTERRUPTED:  # Typer's word for Ctrl-C
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except InputError as error:
         return _say(error.what, error.do, debug)
@@ -32,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         return _say(error.format_message(), f"see {path} --help", debug)
     except (KeyboardInterrupt, typer.Abort):
         print("\nStopped.", file=sys.stderr)  # noqa: T201 (no console yet, or a broken one)
-        return 130
+        return INTERRUPTED
     except OSError as error:
         return _say(*_of_the_system(error), debug)
 

@@ -18,7 +18,7 @@ import psutil
 
 from autograders.errors import InputError
 from gpulab import binaries, kubeconfig, pki, ports
-from gpulab.lab import Record, new_record, write_record
+from gpulab.lab import SERVED, Record, new_record, write_record
 from gpulab.paths import LabPaths, private_dir
 from gpulab.pki import private, write_private
 from gpulab.processes import ProcessFile, is_running
@@ -35,7 +35,6 @@ COMPONENTS = (
     "kwok-controller",
 )
 SIMULATOR = "simulator"
-SERVED = ("kubelet", "metrics")  # ports on which the simulator listens
 STOP_SECONDS = 20.0
 START_SECONDS = 120.0  # a cold disk on a laptop; the usual time is 3 s
 
