@@ -53,6 +53,15 @@ def test_no_two_pods_have_one_address_whatever_comes(steps: list[str | int]) -> 
     assert all(IPv4Address(address) in SMALL for address in held)
 
 
+@given(st.sets(st.integers(2, 14)))
+def test_after_a_restart_exactly_what_no_pod_holds_is_given_out(held: set[int]) -> None:
+    pool, every = AddressPool(SMALL), {str(SMALL[n]) for n in range(2, 15)}
+    restored = {str(SMALL[number]) for number in held}
+    for address in restored:
+        pool.restore(address)
+    assert {pool.take() for _ in every - restored} == every - restored
+
+
 @pytest.mark.parametrize("address", ["100.64.7.254", "100.64.7.255", "10.0.0.10", "100.65.0.9"])
 def test_an_odd_address_in_a_status_does_not_break_the_pool(address: str) -> None:
     pool = AddressPool(NETWORK)

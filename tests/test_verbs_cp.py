@@ -42,7 +42,7 @@ def test_a_file_may_get_another_name(lab: Lab, where: str, tmp_path: Path) -> No
 
 def test_what_is_not_there_is_said_by_tar(lab: Lab, where: str, tmp_path: Path) -> None:
     done = lab.kubectl("cp", f"{where}/p:/none", f"{tmp_path}/none")
-    assert "tar: /none: No such file or directory" in done.stderr
+    assert "tar: /none: No such file or directory" in done.stdout + done.stderr
 
 
 def test_a_folder_that_is_not_there_takes_no_file(lab: Lab, where: str, tmp_path: Path) -> None:
@@ -52,9 +52,13 @@ def test_a_folder_that_is_not_there_takes_no_file(lab: Lab, where: str, tmp_path
     assert "tar: can't change directory to '/no/such': No such file or directory" in done.stderr
 
 
-def test_a_container_has_room_for_so_much(lab: Lab, where: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mib", "why"), [(33, "No space left on device"), (50, "short read")])
+def test_a_container_has_room_for_so_much(
+    lab: Lab, where: str, tmp_path: Path, mib: int, why: str
+) -> None:
     with (tmp_path / "huge").open("wb") as file:
-        file.truncate(65 * 2**20)
+        file.truncate(mib * 2**20)
     done = lab.kubectl("cp", f"{tmp_path}/huge", f"{where}/p:/tmp/huge")
-    assert done.returncode != 0
+    assert done.returncode == 1
+    assert why in done.stdout + done.stderr
     assert lab.kubectl("exec", "-n", where, "p", "--", "true").returncode == 0

@@ -143,7 +143,7 @@ def test_exec_sees_what_the_main_process_has_written(lab: Lab, where: str) -> No
 
 def test_volumes_show_what_was_put_there(lab: Lab, where: str) -> None:
     assert execute(lab, where, "reader", "cat", "/work/m", "/conf/key").stdout == "model\nv\n"
-    assert lab.kubectl("logs", "-n", where, "reader", "-c", "main").stdout == "model\nv\nv\n\n"
+    assert lab.kubectl("logs", "-n", where, "reader", "-c", "main").stdout == "model\nv\nv\n"
 
 
 def test_standard_error_stays_apart(lab: Lab, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from autograders.cluster import filters
 from autograders.cluster.nodes import Node
@@ -15,8 +16,8 @@ from autograders.cluster.repairs import OF_THE_CLUSTER
 from autograders.cluster.state import State, see
 from autograders.model import KubeObject
 
-MOST = 400
-"""Pairs of changes that are tried when no single one is enough."""
+TRIES = 4000
+"""Nodes asked, in all, about pairs of changes when no single one is enough."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def nearest(
     proposals, local = tuple(propose(pod, state)), filters.is_local(pod, state)
     found = [change for one in proposals for change in attempt((one,), budgets, local)]
     if not found:
-        couples = pairs(proposals)
+        couples = islice(pairs(proposals), max(20, min(400, TRIES // len(state.places))))
         found = [change for each in couples for change in attempt(each, budgets, local=False)]
     return tuple(various(sorted(found, key=lambda one: one.size)))[:most]
 
@@ -96,14 +97,13 @@ def victims_of(one: Proposal, budgets: tuple[KubeObject, ...]) -> tuple[Candidat
 
 
 def pairs(proposals: tuple[Proposal, ...]) -> Iterator[tuple[Proposal, ...]]:
-    """Each proposal with each that it makes possible, smallest first, up to a limit."""
-    seconds = (
+    """Each proposal, smallest first, with each that it makes possible."""
+    return (
         (first, second)
         for first in sorted(proposals, key=lambda one: one.size)
         for second in propose(first.pod, first.state)
         if second.kind != first.kind
     )
-    return (couple for _, couple in zip(range(MOST), seconds, strict=False))
 
 
 def various(changes: Iterable[Change], most: int = 2) -> Iterator[Change]:

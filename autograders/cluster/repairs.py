@@ -13,7 +13,7 @@ from autograders.cluster.pods import Pod
 from autograders.cluster.proposals import Proposal, edit
 from autograders.cluster.state import State, priority
 
-MOST = 200
+MOST = 50
 """Pods whose end is proposed: those that hold least."""
 LARGEST = 1_000_000_000
 """The highest priority that a user may give."""

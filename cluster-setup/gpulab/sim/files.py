@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-ROOM = 64 * 2**20  # bytes that all files of a container may have together
+ROOM = 32 * 2**20  # bytes that all files of a container may have together
 
 
 class FileProblem(Exception):

@@ -1,1 +1,2 @@
-kubectl replace --force --filename pod.yaml
+kubectl delete pods --selector app=customer --namespace gpu-access --now
+kubectl apply --filename pod.yaml

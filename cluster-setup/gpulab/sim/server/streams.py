@@ -18,7 +18,7 @@ from gpulab.sim.shell.process import raw
 
 PROTOCOL = "v5.channel.k8s.io"
 STDIN, STDOUT, STDERR, STATUS, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
-MOST = 64 * 2**20  # bytes of standard input that wait to be read
+MOST = 40 * 2**20  # bytes of standard input that wait to be read; more is cut off
 GONE = (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING, WSMsgType.ERROR)
 
 
@@ -42,7 +42,7 @@ class Channels:
         try:
             while True:
                 message = await self._socket.receive()
-                if message.type in GONE or len(self.stdin.buffer) > MOST:
+                if message.type in GONE:
                     return
                 if message.type == WSMsgType.BINARY and message.data:
                     await self._take(message.data[0], message.data[1:])
@@ -57,8 +57,9 @@ class Channels:
             self.interrupted = self.interrupted or interrupted
             if echo:
                 await self._socket.send_bytes(bytes([STDOUT]) + echo)
-        elif channel == STDIN:
+        elif channel == STDIN and not self.stdin.closed:
             self.stdin.buffer += data
+            self.stdin.closed = len(self.stdin.buffer) > MOST
         elif channel == CLOSE and data[:1] == bytes([STDIN]):
             self.stdin.closed = True
         elif channel == RESIZE:

@@ -77,13 +77,14 @@ def _open(data: bytes) -> tarfile.TarFile:
 
 def _extract(process: Process, folder: str) -> Steps:
     data = yield from process.read_all()
-    code = 0
+    code, some = 0, False
     try:
         with _open(data) as archive:
             for member in archive:
+                some = True
                 code = (yield from _write(process, archive, member, folder)) or code
     except tarfile.TarError:
-        return (yield from complain("tar: invalid tar magic"))
+        return (yield from complain("tar: short read" if some else "tar: invalid tar magic"))
     return code
 
 

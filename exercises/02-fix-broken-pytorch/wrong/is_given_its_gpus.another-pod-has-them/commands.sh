@@ -1,2 +1,3 @@
-kubectl replace --force --filename pod.yaml
+kubectl delete pods --selector app=customer --namespace gpu-access --now
+kubectl apply --filename pod.yaml
 kubectl apply --filename beside.yaml

@@ -1,2 +1,0 @@
-kubectl delete pods --all --namespace gpu-access --now
-kubectl apply --filename pod.yaml
