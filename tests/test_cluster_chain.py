@@ -87,6 +87,18 @@ def test_an_operand_without_a_pod_names_the_taint_that_keeps_it_away() -> None:
     )
 
 
+def test_taints_that_operands_tolerate_are_not_named() -> None:
+    own = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    gpu = {"key": "nvidia.com/gpu", "value": "x", "effect": "NoSchedule"}
+    team = {"key": "team", "value": "a", "effect": "NoSchedule"}
+    missing: dict[str, Pod | None] = {"nvidia-driver-daemonset": None}
+    found = broken(chain(pods=missing, taints=[own, gpu]))
+    assert found == ("nvidia-driver-daemonset", "no Pod nvidia-driver-daemonset on the node")
+    policy = {"spec": {"daemonsets": {"tolerations": [{"key": "team", "operator": "Exists"}]}}}
+    found = broken(chain(pods=missing, policy=policy, taints=[own, team]))
+    assert found == ("nvidia-driver-daemonset", "no Pod nvidia-driver-daemonset on the node")
+
+
 def test_the_first_operand_that_fails_is_named_and_not_those_that_wait_for_it() -> None:
     crash = {
         "phase": "Running",

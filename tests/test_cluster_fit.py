@@ -263,6 +263,14 @@ def test_spread(constraint: Object, fits: tuple[str, ...]) -> None:
     assert explain(asked, N1, N2, B, holders=(held,)).fits == fits
 
 
+def test_with_too_few_zones_the_emptiest_counts_as_empty() -> None:
+    asked = pod("p", {}, {"app": "x"})
+    both = (here("h", {}, {"app": "x"}), pod("i", {}, {"app": "x"}, nodeName="n3"))
+    for domains, fits in ((2, ("n1", "n3")), (3, ())):
+        asked["spec"]["topologySpreadConstraints"] = spread(minDomains=domains)
+        assert explain(asked, N1, B, holders=both).fits == fits
+
+
 def test_spread_counts_a_zone_that_the_pod_may_not_enter_only_if_told_to() -> None:
     shut = node("n3", {ZONE: "b"}, {"taints": [{"key": "k", "effect": "NoSchedule"}]}, ROOM)
     asked = pod("p", {}, {"app": "x"})
@@ -302,6 +310,14 @@ def test_a_term_speaks_of_its_own_namespace_unless_it_names_others() -> None:
         wanted = affinity("podAffinity", {**term(ZONE, app="x"), **more})
         asked = admit(pod("p", {}, affinity=wanted))
         assert why(asked, [Node(N1)], [admit(far)], namespaces=spaces).fits == fits, more
+
+
+def test_a_term_that_names_namespaces_leaves_its_own_out() -> None:
+    near = here("h", {}, {"app": "x"})
+    others: Object = {"namespaceSelector": {"matchLabels": {"team": "a"}}}
+    for more in ({"namespaces": ["far"]}, others):
+        wanted = affinity("podAffinity", {**term(ZONE, app="x"), **more})
+        assert explain(pod("p", {}, affinity=wanted), N1, holders=(near,)).fits == ()
 
 
 def test_only_the_first_predicate_of_a_node_is_its_reason() -> None:
@@ -374,6 +390,9 @@ def test_what_is_not_computed_is_said() -> None:
     assert len(why(admit(asked), [Node(N1)], [], claims=[bound]).uncomputed) == 2
 
 
-def test_a_taint_that_everybody_tolerates_is_none() -> None:
+def test_which_taints_keep_out_and_which_only_wish_to() -> None:
     tainted = node("n1", {}, {"taints": [{"key": "k", "effect": "NoExecute"}]}, ROOM)
     assert explain(pod("p", {}, tolerations=TOLERATE_ALL), tainted).fits == ("n1",)
+    assert explain(pod("p", {}), tainted).fits == ()
+    wish = node("n1", {}, {"taints": [{"key": "k", "effect": "PreferNoSchedule"}]}, ROOM)
+    assert explain(pod("p", {}), wish).fits == ("n1",)

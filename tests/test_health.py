@@ -15,6 +15,7 @@ COMPONENTS = [
     "kube-scheduler",
     "kwok-controller",
     "simulator",
+    "metrics",
 ]
 
 

@@ -259,6 +259,18 @@ def test_drawn_pods_are_refused_in_the_apis_words(court: Court, space: str) -> N
     assert seen[JUDGES[space]] >= 15, seen
 
 
+def test_a_pod_that_keeps_to_the_restricted_level_is_let_in(court: Court) -> None:
+    wanted = pod("careful", "true")
+    wanted["metadata"]["namespace"] = court.spaces["restricted"]
+    wanted["spec"]["containers"][0]["securityContext"] = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert agree(court, wanted) is None
+
+
 MATRIX = {
     "only limits": ({"limits": {GPU: "1"}}, None),
     "equal": ({"limits": {GPU: "2"}, "requests": {GPU: "2"}}, None),

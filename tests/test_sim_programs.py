@@ -119,18 +119,9 @@ def test_sleep_takes_the_time_that_it_is_told(words: list[str], seconds: float) 
 @pytest.mark.parametrize(
     "line",
     [
-        "echo $HOME",
-        "echo a > file",
-        "cat < file",
-        "echo a | cat",
-        "while true; do echo a; sleep 1; done",
-        "for i in 1 2; do echo $i; done",
-        "echo `date`",
-        "echo *",
-        "sleep 1 & echo a",
-        "echo 'unclosed",
         "make all",
-        "",
+        "echo a; python train.py",
+        "sleep 1 & echo a",
     ],
 )
 def test_what_the_shell_here_cannot_do_counts_as_unmodelled(line: str) -> None:

@@ -22,7 +22,7 @@ from tests.worlds import FOCUSES, NAMES, REASONS, Drawn, Object, World, node
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 NAMESPACE = "states"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-STATES = 12
+STATES = 13
 AT_LEAST = 15
 FLEET = """
 title: one small node, beside those that the tests make

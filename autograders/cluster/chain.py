@@ -84,7 +84,7 @@ def trace(node: Node, pods: Iterable[Pod], policy: KubeObject | None) -> Chain |
     if policy is not None:
         mine = tuple(each for each in pods if each.node == node.name)
         for operand in filter(lambda one: is_enabled(one, policy), OPERANDS):
-            links += [deploy(node, operand), running(node, operand, mine)]
+            links += [deploy(node, operand), running(node, operand, mine, policy)]
     return Chain(node.name, (*links, discovered(node), allocatable(node)))
 
 
@@ -125,12 +125,12 @@ def label_link(name: str, label: str, value: str | None, do: str) -> Link:
     return Link(name, False, seen, do)
 
 
-def running(node: Node, operand: Operand, pods: tuple[Pod, ...]) -> Link:
+def running(node: Node, operand: Operand, pods: tuple[Pod, ...], policy: KubeObject) -> Link:
     """Its Pod is on the node and ready."""
     pod = next((each for each in pods if labels_of(each.object).get("app") == operand.app), None)
     if pod is None:
-        foreign = [each for each in untolerated(OPERATOR_POD, node)]
-        taints = f"; the node has taint {', '.join(map(spell, foreign))}" if foreign else ""
+        foreign = ", ".join(map(spell, kept_out_by(node, policy)))
+        taints = f"; the node has taint {foreign}" if foreign else ""
         seen = f"no Pod {operand.app} on the node{taints}"
         return Link(operand.app, False, seen, f"kubectl describe ds -n {NAMESPACE} {operand.app}")
     if pod.is_ready:
@@ -139,8 +139,13 @@ def running(node: Node, operand: Operand, pods: tuple[Pod, ...]) -> Link:
     return Link(operand.app, False, f"{pod.name}: {state_of(pod)}", do)
 
 
-OPERATOR_POD = Pod({"spec": {"tolerations": [{"key": GPU, "operator": "Exists"}]}})
-"""What operands tolerate unless ClusterPolicy.spec.daemonsets.tolerations says more."""
+def kept_out_by(node: Node, policy: KubeObject) -> list[KubeObject]:
+    """Taints that operands do not tolerate; those of Kubernetes itself every DaemonSet does."""
+    daemonsets = (policy.get("spec") or {}).get("daemonsets") or {}
+    usual = [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}]
+    operand = Pod({"spec": {"tolerations": daemonsets.get("tolerations") or usual}})
+    own = "node.kubernetes.io/"
+    return [one for one in untolerated(operand, node) if not str(one.get("key")).startswith(own)]
 
 
 def state_of(pod: Pod) -> str:

@@ -92,13 +92,15 @@ def _probes(paths: LabPaths) -> list[Probe]:
         Probe("kube-scheduler", "/healthz"),
         Probe("kwok-controller", "/healthz", tls=False),
         Probe(embedded.SIMULATOR, "/healthz", kubelet.client, kubelet.ca.crt),
+        Probe(embedded.METRICS, "/healthz", admin, kubelet.ca.crt),
     ]
 
 
 def _component(probe: Probe, paths: LabPaths, record: Record) -> Component:
-    if probe.name == embedded.SIMULATOR:
+    if probe.name in embedded.SIMULATED:
         running = embedded.simulator(paths).read()
-        pid, port = (running.pid if running else None), record.ports["kubelet"]
+        pid = running.pid if running else None
+        port = record.ports[embedded.SIMULATED[probe.name]]
     else:
         pid = embedded.component_pids(paths).get(probe.name)
         port = record.ports[probe.name]

@@ -34,7 +34,8 @@ COMPONENTS = (
     "kube-scheduler",
     "kwok-controller",
 )
-SIMULATOR = "simulator"
+SIMULATOR, METRICS = "simulator", "metrics"
+SIMULATED = {SIMULATOR: "kubelet", METRICS: "metrics"}  # one process; ports by component
 STOP_SECONDS = 20.0
 START_SECONDS = 120.0  # a cold disk on a laptop; the usual time is 3 s
 

@@ -131,7 +131,9 @@ class Lifecycle:
             self.terminate(program.term_code if isinstance(program, Program) else TERMINATED)
 
     def vanish(self) -> None:
-        """The Pod is gone: what the container provided goes with it."""
+        """The Pod is gone: its process, and what that provided, go with it."""
+        if self.container.running:
+            self.terminate(KILLED)
         self.node.facts.withdraw(self._key)
 
     async def say(self, event: Event) -> None:

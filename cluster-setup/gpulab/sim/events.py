@@ -31,7 +31,7 @@ class Recorder:
         kind = "initContainers" if init else "containers"
         path = f"spec.{kind}{{{container}}}" if container else ""
         key = (meta["uid"], path, event.type, event.reason, event.message)
-        now = dt.datetime.now(dt.UTC)
+        now = _after_scheduling(pod, dt.datetime.now(dt.UTC))
         try:
             if key in self._known:
                 await self._count(meta["namespace"], key, now)
@@ -84,3 +84,16 @@ class Recorder:
         self._known[key] = (name, count + 1)
         path = f"/api/v1/namespaces/{namespace}/events/{name}"
         await self._api.patch(path, {"count": count + 1, "lastTimestamp": stamp(now)})
+
+
+def _after_scheduling(pod: dict[str, Any], now: dt.datetime) -> dt.datetime:
+    """Move an event of the very second in which the Pod was scheduled into the next one.
+
+    These stamps hold whole seconds and the scheduler's event holds fractions, so kubectl would
+    show it last. A real kubelet's first event comes about a second later.
+    """
+    for condition in pod["status"].get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition.get("lastTransitionTime"):
+            second = dt.datetime.fromisoformat(condition["lastTransitionTime"])
+            return max(now, second + dt.timedelta(seconds=1))
+    return now

@@ -27,7 +27,6 @@ async def serve(kubelets: Kubelets, identity: Identity, port: int) -> None:
     container = "/{namespace}/{pod}/{container}"
     await listen(
         [
-            web.get("/healthz", _healthz),
             web.get(f"/containerLogs{container}", logs.handle),
             web.route("*", f"/exec{container}", execute.handle),
             web.route("*", "/exec/{namespace}/{pod}/{uid}/{container}", execute.handle),
@@ -57,7 +56,9 @@ async def listen(
         return await handler(request)
 
     app = web.Application(middlewares=[only_the_api_server])
-    app.add_routes([*routes, web.route("*", "/{rest:.*}", _not_simulated)])
+    app.add_routes(
+        [web.get("/healthz", _healthz), *routes, web.route("*", "/{rest:.*}", _not_simulated)]
+    )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, LOOPBACK, port, ssl_context=_tls(identity)).start()

@@ -13,7 +13,7 @@ from gpulab.sim.program import Print, Program
 from gpulab.sim.scene import find
 from gpulab.sim.server.containers import running
 from gpulab.sim.server.logs import lines, now
-from gpulab.sim.server.session import play
+from gpulab.sim.server.session import play_beside
 from gpulab.sim.server.streams import Channels, HungUp, accept, chosen
 from gpulab.sim.shell import console
 
@@ -46,7 +46,7 @@ class Attach:
         shell = _shell(lifecycle)
         found = find(lifecycle, shell, channels.stdin) if shell else None
         if isinstance(found, Program):
-            code = await play(found.script, channels, lifecycle.node.facts)
+            code = await play_beside(found.script, channels, lifecycle)
             self._leave(lifecycle, code)
             return await channels.exit(0)
         watching = asyncio.ensure_future(self._watch(lifecycle, channels))
@@ -61,7 +61,7 @@ class Attach:
         await channels.exit(0)
 
     def _leave(self, lifecycle: Lifecycle, code: int) -> None:
-        if _shell(lifecycle):
+        if lifecycle.container.running and _shell(lifecycle):
             console.end(lifecycle, code)
 
 

@@ -12,7 +12,7 @@ from gpulab.sim.kubelet import Kubelets
 from gpulab.sim.program import CannotStart, Print
 from gpulab.sim.scene import find
 from gpulab.sim.server.containers import running
-from gpulab.sim.server.session import play
+from gpulab.sim.server.session import play_beside
 from gpulab.sim.server.streams import Channels, HungUp, accept, chosen
 
 NOT_FOUND = 127
@@ -53,4 +53,4 @@ async def run(lifecycle: Lifecycle, argv: list[str], channels: Channels) -> None
         await channels.print(Print(text, "stderr"))
         await channels.exit(NOT_FOUND)
     else:
-        await channels.exit(await play(found.script, channels, lifecycle.node.facts))
+        await channels.exit(await play_beside(found.script, channels, lifecycle))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Iterator
 
+from gpulab.sim.container import Lifecycle
 from gpulab.sim.facts import Facts
 from gpulab.sim.program import Await, Clock, Exit, Print, Read, Script, Sleep, Step
 from gpulab.sim.server.streams import Channels
 from gpulab.sim.shell.session import Interrupt
 
-INTERRUPTED = 130  # 128 + SIGINT
+INTERRUPTED, KILLED = 130, 137  # 128 + SIGINT, 128 + SIGKILL
 LOOK_SECONDS = 0.2  # how often an awaited fact is looked at
 
 
@@ -26,6 +28,20 @@ async def play(script: Script, channels: Channels, facts: Facts) -> int:
         clock.now = _now()
         step = _go_on(steps, channels)
     return 0
+
+
+async def play_beside(script: Script, channels: Channels, lifecycle: Lifecycle) -> int:
+    """Run it as long as the container runs: with that, every process in it is killed."""
+    run = lifecycle.container.container_id
+    playing = asyncio.ensure_future(play(script, channels, lifecycle.node.facts))
+    try:
+        while not playing.done():
+            await asyncio.wait({playing}, timeout=LOOK_SECONDS)
+            if not lifecycle.container.running or lifecycle.container.container_id != run:
+                return playing.result() if playing.done() else KILLED
+        return playing.result()
+    finally:
+        playing.cancel()
 
 
 async def _perform(step: Step, channels: Channels, facts: Facts) -> None:
