@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import ssl
@@ -40,14 +41,14 @@ def test_every_listening_socket_is_on_loopback(lab: Lab) -> None:
     assert {address.ip for address in listening} == {LOOPBACK}
 
 
-def test_the_lab_opens_no_socket_that_its_status_does_not_name(lab: Lab) -> None:
+def test_the_lab_listens_on_the_ports_of_its_record_and_on_no_other(lab: Lab) -> None:
     listening = {
         connection.laddr.port
         for process in lab.processes()
         for connection in process.net_connections(kind="tcp")
         if connection.status == psutil.CONN_LISTEN
     }
-    assert len(listening - set(ports(lab).values())) == 1  # etcd's peer port
+    assert listening == set(json.loads((lab.root / "lab.json").read_text())["ports"].values())
 
 
 def test_nobody_else_can_read_a_file_of_the_lab(lab: Lab) -> None:

@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from gpulab.pki import (
     APISERVER_CLIENT,
     GRADER,
+    METRICS,
     Pair,
     make_cluster_pki,
     make_kubelet_pki,
@@ -42,10 +43,13 @@ def test_the_kubelets_authority_signs_server_and_client(tmp_path: Path) -> None:
     assert common_name(made.client) == APISERVER_CLIENT
 
 
-def test_the_kubelets_certificate_is_good_for_loopback_only(tmp_path: Path) -> None:
+def test_the_kubelets_certificate_is_good_for_loopback_and_the_metrics_service_only(
+    tmp_path: Path,
+    services = ["metrics-server.kube-system.svc"]  # as the API server calls it
+    assert names.get_values_for_type(x509.DNSName) == ["localhost", *services]
     server = certificate(make_kubelet_pki(tmp_path).server)
     names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["localhost"]
+    assert names.get_values_for_type(x509.DNSName) == ["localhost", METRICS]
     assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
 
 

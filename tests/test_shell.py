@@ -222,14 +222,14 @@ def test_a_shell_of_a_debian_image_is_missing_in_busybox() -> None:
 
 def test_an_init_container_leaves_files_for_the_main_one() -> None:
     place = here()
-    mount = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
-    init = {"name": "prepare", "image": "busybox", "command": ["sh", "-c", "echo m > /work/x"]}
+    mount = {"volumeMounts": [{"name": "work", "mountPath": "/srv"}]}
+    init = {"name": "prepare", "image": "busybox", "command": ["sh", "-c", "echo m > /srv/x"]}
     spec = {**place.pod["spec"], "volumes": [{"name": "work", "emptyDir": {}}]}
     spec["initContainers"] = [init | mount]
     place = replace(
         place, pod=place.pod | {"spec": spec}, container=place.container | mount | {"name": "main"}
     )
-    found = WORKLOADS.find(["cat", "/work/x"], place)
+    found = WORKLOADS.find(["cat", "/srv/x"], place)
     assert isinstance(found, Program)
     assert [x.text for x in output(found.script, BEGAN, BEGAN + FOREVER, Facts())] == ["m\n"]
 

@@ -20,9 +20,9 @@ def where(lab: Lab) -> Iterator[str]:
     made = make_namespace(lab)
     namespace = next(made)
     volumes = [{"name": "work", "emptyDir": {}}, {"name": "conf", "configMap": {"name": "conf"}}]
-    mounts = [{"name": "work", "mountPath": "/work"}, {"name": "conf", "mountPath": "/conf"}]
-    init = pod("x", "sh", "-c", "echo model > /work/m")["spec"]["containers"][0]
-    reader = pod("reader", "sh", "-c", "cat /work/m /conf/key; echo $KEY; sleep 600")
+    mounts = [{"name": "work", "mountPath": "/srv"}, {"name": "conf", "mountPath": "/conf"}]
+    init = pod("x", "sh", "-c", "echo model > /srv/m")["spec"]["containers"][0]
+    reader = pod("reader", "sh", "-c", "cat /srv/m /conf/key; echo $KEY; sleep 600")
     reader["spec"] |= {
         "volumes": volumes,
         "initContainers": [init | {"name": "init", "volumeMounts": mounts}],
@@ -142,7 +142,7 @@ def test_exec_sees_what_the_main_process_has_written(lab: Lab, where: str) -> No
 
 
 def test_volumes_show_what_was_put_there(lab: Lab, where: str) -> None:
-    assert execute(lab, where, "reader", "cat", "/work/m", "/conf/key").stdout == "model\nv\n"
+    assert execute(lab, where, "reader", "cat", "/srv/m", "/conf/key").stdout == "model\nv\n"
     assert lab.kubectl("logs", "-n", where, "reader", "-c", "main").stdout == "model\nv\nv\n"
 
 

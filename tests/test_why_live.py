@@ -50,10 +50,9 @@ class Stage:
 
     def show(self, world: World) -> None:
         """Make the cluster what the world says."""
-        jobs = [self.pool.submit(self.put_node, each) for each in world.nodes]
-        jobs += [self.pool.submit(self.create, each) for each in world.holders]
-        for job in jobs:
-            job.result()
+        nodes = self.pool.map(self.put_node, world.nodes)
+        pods = self.pool.map(self.create, world.holders)
+        assert len([*nodes, *pods]) == len(world.nodes) + len(world.holders)
 
     def put_node(self, wanted: Object) -> None:
         name = wanted["metadata"]["name"]

@@ -116,7 +116,7 @@ priorities = st.sampled_from(["low", "middle", "high"])
 
 
 @st.composite
-def nodes(draw: st.DrawFn, **offers: str) -> tuple[Object, ...]:
+def nodes(draw: st.DrawFn, /, **offers: str) -> tuple[Object, ...]:
     """At least three of the last five are open; others are cordoned or tainted."""
     opened = draw(st.sets(st.sampled_from(NAMES[2:]), min_size=3)) | draw(more_open)
     found = []
@@ -142,7 +142,7 @@ closed = st.one_of(
 
 
 @st.composite
-def holder(draw: st.DrawFn, name: str, where: str | None = None, **focus: Any) -> Object:
+def holder(draw: st.DrawFn, /, name: str, where: str | None = None, **focus: Any) -> Object:
     """A Pod that a node has already: placed by name, so some nodes have more than they hold."""
     requests, own = focus.pop("requests", None), focus.pop("labels", None)
     more: Object = {"tolerations": TOLERATE_ALL, "priorityClassName": draw(priorities)}
@@ -162,14 +162,14 @@ def some_holders(draw: st.DrawFn) -> tuple[Object, ...]:
 
 
 @st.composite
-def on_each(draw: st.DrawFn, **focus: Any) -> tuple[Object, ...]:
+def on_each(draw: st.DrawFn, /, **focus: Any) -> tuple[Object, ...]:
     """One alike on every node, and some others."""
     alike = tuple(draw(holder(f"each-{name}", name, **focus)) for name in NAMES)
     return alike + draw(some_holders())
 
 
 @st.composite
-def on_some(draw: st.DrawFn, **focus: Any) -> tuple[Object, ...]:
+def on_some(draw: st.DrawFn, /, **focus: Any) -> tuple[Object, ...]:
     """One or two alike on every node that is neither first nor second."""
     places = [*NAMES[2:], *draw(st.lists(st.sampled_from(NAMES[2:]), max_size=4))]
     return tuple(
@@ -178,7 +178,7 @@ def on_some(draw: st.DrawFn, **focus: Any) -> tuple[Object, ...]:
 
 
 @st.composite
-def probe(draw: st.DrawFn, **focus: Any) -> Object:
+def probe(draw: st.DrawFn, /, **focus: Any) -> Object:
     """A Pod with what the focus says; everything else at random."""
     requests = focus.pop("exactly", None) or draw(small) | focus.pop("requests", {})
     usual: Object = {
@@ -208,13 +208,13 @@ def world(
 
 
 @st.composite
-def asking(draw: st.DrawFn, name: str, *sizes: str) -> Object:
+def asking(draw: st.DrawFn, /, name: str, *sizes: str) -> Object:
     """For much of one resource, and perhaps of others."""
     return draw(probe(requests={name: draw(st.sampled_from(sizes))}))
 
 
 @st.composite
-def near_or_far(draw: st.DrawFn, kind: str) -> Object:
+def near_or_far(draw: st.DrawFn, /, kind: str) -> Object:
     """With one or two terms about Pods of a colour that nobody or everybody has."""
     colour = draw(st.sampled_from(["green", "red"])) if kind == "podAffinity" else "grey"
     terms = [term(draw(st.sampled_from([HOST, HOST, ZONE])), app=colour)]
@@ -226,7 +226,7 @@ def near_or_far(draw: st.DrawFn, kind: str) -> Object:
 
 
 @st.composite
-def spreading(draw: st.DrawFn, *keys: str) -> Object:
+def spreading(draw: st.DrawFn, /, *keys: str) -> Object:
     """Among Pods that stand unevenly, over one or two kinds of domain."""
     found = [
         {

@@ -55,6 +55,10 @@ class Attach:
 
     async def _watch(self, lifecycle: Lifecycle, channels: Channels) -> None:
         """Until the process ends, as the runtime does; its exit code is in the Pod's status."""
+        program = lifecycle.program()
+        if isinstance(program, Program) and not program.modelled:
+            text = "gpulab does not simulate this process: it prints nothing\n"
+            await channels.print(Print(text, "stderr"))
         state = lifecycle.container.state["running"]
         async for line in lines(lifecycle, state, follow=True, since=now()):
             await channels.print(Print(line.text, line.stream))

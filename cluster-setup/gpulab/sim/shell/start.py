@@ -75,7 +75,7 @@ class Starter:
 
     def _interpreter(self, clock: Clock, name: str) -> Interpreter:
         here = self._here
-        variables = here.environment()
+        variables = here.environment() | ({"TERM": "xterm"} if here.stdin.terminal else {})
         process = Process(
             here=here,
             clock=clock,
