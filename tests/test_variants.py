@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograders import variants
@@ -140,6 +140,7 @@ def test_an_exercise_without_a_variant_is_the_same_for_all() -> None:
     assert (exercise.variant, exercise.task) == ({}, "")
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_every_file_of_exercise_2_can_be_made_for_everybody(seed: bytes) -> None:
     drawn = draw(SPEC, seed)

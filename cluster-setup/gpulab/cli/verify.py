@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,8 +47,10 @@ def recorded(folders: list[Path]) -> Iterator[Proof]:
 
 
 def tried(folders: list[Path], seed: str, name: str | None) -> Iterator[Proof]:
-    """One lab for all exercises with the same fleet."""
+    """One lab for all exercises with the same fleet; SIGTERM, too, lets it be removed."""
     from gpulab.verify import drawn, lab_for, prove_all
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     fleets: dict[str, list[tuple[Exercise, str | None]]] = {}
     for exercise, number in (drawn(folder, seed) for folder in folders):
