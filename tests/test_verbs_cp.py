@@ -36,8 +36,8 @@ def test_a_folder_comes_back_as_it_went(lab: Lab, where: str, tmp_path: Path) ->
 
 def test_a_file_may_get_another_name(lab: Lab, where: str, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("text")
-    assert lab.kubectl("cp", f"{tmp_path}/a", f"{where}/p:/root/b").returncode == 0
-    assert lab.kubectl("exec", "-n", where, "p", "--", "cat", "/root/b").stdout == "text"
+    assert lab.kubectl("cp", f"{tmp_path}/a", f"{where}/p:/tmp/b").returncode == 0
+    assert lab.kubectl("exec", "-n", where, "p", "--", "cat", "/tmp/b").stdout == "text"
 
 
 def test_what_is_not_there_is_said_by_tar(lab: Lab, where: str, tmp_path: Path) -> None:
