@@ -116,21 +116,30 @@ class Interpreter:
 
     def _command(self, node: Command) -> Steps:
         yield from self.process.budget.spend()
-        kinds: dict[type, Callable[..., Steps]] = {
-            Simple: self._simple,
-            Loop: self._loop,
-            For: self._for,
-            If: self._if,
-            Group: self._group,
-        }
         saved = self.process.stdin
         try:
-            redirected = yield from self._redirect(kinds[type(node)](node), node.redirects)
+            steps = yield from self._prepare(node)
+            redirected = yield from self._redirect(steps, node.redirects)
             return (yield from redirected)
         except FileProblem as problem:
             return (yield from complain(f"{self.process.name}: {problem}"))
         finally:
             self.process.stdin = saved
+
+    def _prepare(self, node: Command) -> Generator[Step, None, Steps]:
+        """What a shell does before it opens the files of the redirections: it expands words."""
+        if isinstance(node, Simple):
+            words: list[str] = []
+            for word in node.words:
+                words += yield from self._expander.fields(word)
+            return self._simple(node, words)
+        kinds: dict[type, Callable[..., Steps]] = {
+            Loop: self._loop,
+            For: self._for,
+            If: self._if,
+            Group: self._group,
+        }
+        return kinds[type(node)](node)
 
     def _loop(self, node: Loop) -> Steps:
         code = 0
@@ -176,14 +185,11 @@ class Interpreter:
         child = self._child()
         return (yield from child._apart(child.sequence(node.body)))
 
-    def _simple(self, node: Simple) -> Steps:
+    def _simple(self, node: Simple, words: list[str]) -> Steps:
         process = self.process
         values = {}
         for name, word in node.assignments:
             values[name] = yield from self._expander.one(word)
-        words: list[str] = []
-        for word in node.words:
-            words += yield from self._expander.fields(word)
         if not words:
             process.variables |= values
             return self._substituted if _substitutes(node) else 0
