@@ -4,6 +4,9 @@
 of commit and test, so that a commit always has the same ones and the next commit has others. Those
 in changed files all run, and so do those that name a changed exercise. `--all` runs everything,
 and so does naming tests with -k or -m.
+
+Hypothesis draws the same examples every time, so that a merge never hangs on luck; with `--all` it
+draws new ones.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_IN = 5
@@ -48,6 +52,12 @@ ONLY_WITH_ALL = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run every test, none left to chance")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("same", derandomize=True)
+    if not config.getoption("all"):
+        settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

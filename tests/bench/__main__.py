@@ -1,6 +1,6 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
-python -m tests.bench [start] [grade] [memory] [--runs 7]
+python -m tests.bench [start] [grade] [memory] [scale] [--runs 7]
 """
 
 from __future__ import annotations
@@ -9,21 +9,25 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from tests.bench import grade, memory, start
+from tests.bench import grade, memory, scale, start
 from tests.bench.measure import Row, show
 
 BENCHMARKS = {"start": start.measure, "grade": grade.measure, "memory": memory.measure}
+LARGE = {"scale": scale.measure}  # minutes each: only when named
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    everything = BENCHMARKS | LARGE
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(everything)}")
     parser.add_argument("--runs", type=int, default=7)
     chosen = parser.parse_args()
+    if unknown := set(chosen.names) - everything.keys():
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(everything)}")
     rows: list[Row] = []
     for name in chosen.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="gpulab-bench-") as folder:
-            rows += BENCHMARKS[name](Path(folder), chosen.runs)
+            rows += everything[name](Path(folder), chosen.runs)
     show(rows, chosen.runs)
 
 

@@ -6,6 +6,7 @@ allocatable, a Pod when it is Running with two devices that no other Pod has.
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from autograders.connect import Api, connect
+from autograders.connect import Api, ApiAbsent, ApiProblem, Unreachable, connect
 from gpulab.processes import ProcessFile
 from tests.bench.kwokctl import Kwokctl
 from tests.bench.measure import GPULAB, Row, command, surroundings
@@ -64,26 +65,32 @@ def _ours(folder: Path) -> tuple[float, float, float]:
     env = surroundings(folder)
     fleet = folder / "big.yaml"
     fleet.write_text(FLEET)
-    began = time.monotonic()
-    command([GPULAB, "up", "--fleet", str(fleet), "--speed", "20"], env)
-    print(f"gpulab up with {NODES} nodes, whole: {time.monotonic() - began:.1f} s")
     root = folder / "home" / "labs" / "lab"
+    up = subprocess.Popen([GPULAB, "up", "--fleet", str(fleet), "--speed", "20"], env=env)
     try:
+        _until((root / "kubeconfig").exists)
         with connect(root / "kubeconfig", read_only=False) as api:
             nodes = _nodes_seconds(api)
+            if up.wait(timeout=DEADLINE):
+                raise RuntimeError(f"gpulab up exited with {up.returncode}")
             pods = _fill(api, "big")
             _expect_distinct_devices(api)
             record = ProcessFile(root / "processes" / "simulator.json").read()
             assert record is not None
             memory = psutil.Process(record.pid).memory_info().rss / 2**20
     finally:
+        up.terminate()
+        up.wait(timeout=60)
         command([GPULAB, "down", "--delete"], env)
     return nodes, pods, memory
 
 
 def _nodes_seconds(api: Api) -> float:
-    """From the first node's creation to the last node's GPUs, by the objects' own times."""
-    raise NotImplementedError
+    """Seconds from the first Node seen until all have their GPUs allocatable."""
+    _until(lambda: len(_nodes(api)) > 0)
+    began = time.monotonic()
+    _until(lambda: sum(map(_has_gpus, _nodes(api))) == NODES)
+    return time.monotonic() - began
 
 
 def _fill(api: Api, node_prefix: str) -> float:
@@ -111,8 +118,20 @@ def _until(holds: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
+def _nodes(api: Api) -> list[dict[str, Any]]:
+    """All Nodes; none while the API server comes up."""
+    try:
+        return api.json("/api/v1/nodes", resourceVersion="0")["items"]
+    except (Unreachable, ApiProblem, ApiAbsent):
+        return []
+
+
+def _has_gpus(node: dict[str, Any]) -> bool:
+    return _is_ready(node) and node["status"]["allocatable"].get("nvidia.com/gpu") == str(GPUS)
+
+
 def _ready_nodes(api: Api) -> int:
-    return sum(_is_ready(node) for node in api.json("/api/v1/nodes", resourceVersion="0")["items"])
+    return sum(map(_is_ready, _nodes(api)))
 
 
 def _is_ready(node: dict[str, Any]) -> bool:
