@@ -168,5 +168,6 @@ def test_while_the_api_server_is_away_nothing_gets_stuck(spare_lab: Lab, where: 
     up(spare_lab)
     spare_lab.wait(where, "pulls", "phase=Running")
     spare_lab.wait(where, "ends", "phase=Succeeded")
-    spare_lab.wait(where, "crashes", "containerStatuses[0].restartCount=1")
+    crashes = ("pod", "crashes", "-n", where)
+    eventually(lambda: state(spare_lab.get(*crashes))["restartCount"] > 0, 40)
     eventually(lambda: "goes" not in {each["metadata"]["name"] for each in pods(spare_lab, where)})

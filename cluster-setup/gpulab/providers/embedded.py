@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -82,6 +81,7 @@ def stop(paths: LabPaths) -> None:
         _kwokctl(paths, "stop", "cluster")
         # kwokctl sends the signal and returns; ports are free only when the processes are gone
         eventually(lambda: _alive(pids), STOP_SECONDS, "`gpulab down` again")
+    _kill_strays(paths)
 
 
 def delete(paths: LabPaths) -> None:
@@ -110,10 +110,22 @@ def component_pids(paths: LabPaths) -> dict[str, int]:
 def _clear(paths: LabPaths) -> None:
     """End and remove what a creation that was killed has left."""
     simulator(paths).stop()
-    for pid in component_pids(paths).values():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    _kill_strays(paths)
     shutil.rmtree(paths.kwok, ignore_errors=True)
+
+
+def _kill_strays(paths: LabPaths) -> None:
+    """End what no pid file names: a process whose start was interrupted before it was noted."""
+    programs = f"{paths.cluster / 'bin'}{os.sep}"
+    ours = ["-m", "gpulab.sim", str(paths.root / "simulator.json")]
+    strays = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or [""]
+        if words[0].startswith(programs) or words[-3:] == ours:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+            strays.append(process)
+    psutil.wait_procs(strays, STOP_SECONDS)
 
 
 def restart_simulator(paths: LabPaths, record: Record) -> None:

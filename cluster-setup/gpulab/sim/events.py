@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 from typing import Any
 
 import aiohttp
@@ -50,7 +51,8 @@ class Recorder:
         key: tuple[str, ...],
         now: dt.datetime,
     ) -> None:
-        name = f"{meta['name'][:200]}.{int(now.timestamp() * 1e9):x}"
+        # the moment, as in client-go: `now` may be one that several events share
+        name = f"{meta['name'][:200]}.{time.time_ns():x}"
         body = {
             "apiVersion": "v1",
             "kind": "Event",
