@@ -10,7 +10,7 @@ from functools import partial
 
 from autograders.access import group_of
 from autograders.cluster import Pod
-from autograders.connect import FORBIDDEN, Api, ApiAbsent, ApiProblem, Unreachable
+from autograders.connect import FORBIDDEN, UNREACHABLE, Api, ApiAbsent, ApiProblem, Unreachable
 from autograders.errors import InputError
 from autograders.load import Collect, Exercise, LogOf
 from autograders.model import KubeObject, Phase, Problem
@@ -72,8 +72,11 @@ def path_of(what: Collect, namespace: str) -> str:
 def read_list(api: Api, namespace: str, what: Collect) -> Reading:
     try:
         found = api.json(path_of(what, namespace))
-    except ApiAbsent:  # this cluster does not know the kind: no objects of it
-        return Reading()
+    except ApiAbsent:
+        if not group_of(what.api):  # every cluster knows the core kinds
+            told = f"{api.server} does not answer as a Kubernetes API server does (404)"
+            raise Unreachable(told, UNREACHABLE) from None
+        return Reading()  # this cluster does not know the kind: no objects of it
     except ApiProblem as problem:
         return Reading(problems=(Problem(what.resource, str(problem)),))
     kind = {"apiVersion": what.api, "kind": str(found.get("kind", "")).removesuffix("List")}

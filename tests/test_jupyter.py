@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 import shutil
 import signal
 import socket
@@ -186,7 +187,8 @@ async def printed(channels: aiohttp.ClientWebSocketResponse) -> str:
 def test_a_terminal_has_kubectl_gpulab_and_the_cluster_too(server: Server) -> None:
     """Also where the system's shell profile sets PATH anew, as Debian's does."""
     line = "command -v kubectl; command -v gpulab; echo $KUBECONFIG; kubectl get nodes -o name"
-    lines = asyncio.run(in_terminal(server, line)).replace("\r", "").splitlines()
+    text = asyncio.run(in_terminal(server, line))
+    lines = re.sub(r"\x1b\[\?2004[hl]|\r", "", text).splitlines()
     assert str(server.lab.root / "bin" / "kubectl") in lines
     assert GPULAB in lines
     assert str(server.lab.kubeconfig) in lines

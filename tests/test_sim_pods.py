@@ -137,11 +137,13 @@ def test_an_image_of_which_nothing_is_known_says_so_once(lab: Lab, namespace: st
     assert found.index("ImageNotVerified") > found.index("Pulled")
 
 
-@pytest.mark.parametrize("command", [("python", "train.py"), ()])
+@pytest.mark.parametrize(
+    ("command", "image"), [(("python", "train.py"), IMAGE), ((), "example.com/trainer:1")]
+)
 def test_an_unmodelled_program_runs_and_that_is_said_exactly_once(
-    lab: Lab, namespace: str, command: tuple[str, ...]
+    lab: Lab, namespace: str, command: tuple[str, ...], image: str
 ) -> None:
-    lab.make(namespace, pod("p", *command, restartPolicy="Always"))
+    lab.make(namespace, pod("p", *command, image=image, restartPolicy="Always"))
     lab.wait(namespace, "p", "phase=Running")
     event = eventually(lambda: not_simulated(lab, namespace))
     assert (" ".join(command) or "the image's own command") in event[0]["message"]

@@ -41,7 +41,7 @@ def parse_answers(path: Path, data: bytes) -> Answers:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(f"{path} is not UTF-8 (line {line})", "save it as UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number too long for Python
         what = f"{path} is not TOML: {error}"
         raise InputError(what, 'write one answer per line: name = "text", or name = 42') from error
     return {name: expect_answer(path, name, value) for name, value in found.items()}
