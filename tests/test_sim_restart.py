@@ -142,13 +142,13 @@ def is_up(each: Object) -> bool:
 
 
 def test_a_pod_that_was_being_deleted_goes(spare_lab: Lab, where: str) -> None:
-    spare_lab.make(where, pod("p", "sleep", "600", terminationGracePeriodSeconds=2))
+    spare_lab.make(where, pod("p", "sleep", "600", terminationGracePeriodSeconds=10))
     spare_lab.wait(where, "p", "phase=Running")
     spare_lab.kubectl("delete", "pod", "p", "-n", where, "--wait=false")
     kill(spare_lab, "simulator")
     assert spare_lab.get("pod", "p", "-n", where)["metadata"]["deletionTimestamp"]
     up(spare_lab)
-    eventually(lambda: pods(spare_lab, where) == [])
+    eventually(lambda: pods(spare_lab, where) == [], 40)
 
 
 def test_while_the_api_server_is_away_nothing_gets_stuck(spare_lab: Lab, where: str) -> None:
