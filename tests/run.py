@@ -1,4 +1,7 @@
-"""`make test`: lints first, then pytest, whose closing line is the last. Arguments go to pytest."""
+"""`make test`: lints first, then pytest, whose closing line is the last. Arguments go to pytest.
+
+Two files of tests run at a time, since most tests wait for a lab; `-n 0` runs one after another.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,8 @@ def main() -> int:
     sys.path[0] = str(ROOT)  # instead of tests/, where a file could hide a package of that name
     clean = lints()
     binaries.ensure()  # before the first test that needs them, whose deadline is shorter
-    code = int(pytest.main(["-p", "tests.sampling", *sys.argv[1:]]))
+    two = ["-n", "2", "--dist", "loadfile"]
+    code = int(pytest.main(["-p", "tests.sampling", *two, *sys.argv[1:]]))
     return code or int(not clean)
 
 
