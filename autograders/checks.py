@@ -35,16 +35,20 @@ __all__ = [
 ]
 
 Judge = Callable[[Cluster], None]
+Phases = tuple[str, ...]
 
 
 def check(
-    *, points: float, cell: str | None = None, fidelity: str = "real"
+    *, points: float, cell: str | None = None, fidelity: str = "real", phases: Phases = ()
 ) -> Callable[[Judge], Check]:
-    """Make a function a check: it proves one fact, and is named after it."""
+    """Make a function a check: it proves one fact, and is named after it.
+
+    `phases` are the probes of exercise.toml that it looks at.
+    """
 
     def wrap(function: Judge) -> Check:
         name, doc = function.__name__, function.__doc__ or ""
-        return Check(name, float(points), cell, doc.strip(), fidelity, function)
+        return Check(name, float(points), cell, doc.strip(), fidelity, function, tuple(phases))
 
     return wrap
 
@@ -54,9 +58,11 @@ def guard(function: Judge) -> Guard:
     return Guard(function.__name__, (function.__doc__ or "").strip(), function)
 
 
-def answer_key(question: str) -> Callable[[Callable[[Cluster], Any]], AnswerKey]:
+def answer_key(
+    question: str, phases: Phases = ()
+) -> Callable[[Callable[[Cluster], Any]], AnswerKey]:
     """Make a function the key of a question: it returns the answer, or a tuple of accepted ones."""
-    return lambda function: AnswerKey(question, function)
+    return lambda function: AnswerKey(question, function, tuple(phases))
 
 
 def expect(condition: object, seen: str, next: str) -> None:

@@ -128,7 +128,7 @@ def collect_settled(
     phase = collect(api, exercise, name)
     told, retried = "", False
     while time.monotonic() < deadline:
-        awaited = awaits(phase, exercise.namespace, retried)
+        awaited = awaits(phase, exercise, retried)
         if not awaited:
             break
         if waiting and awaited != told:
@@ -139,10 +139,10 @@ def collect_settled(
     return phase
 
 
-def awaits(phase: Phase, namespace: str, retried: bool) -> str:
+def awaits(phase: Phase, exercise: Exercise, retried: bool) -> str:
     """What is waited for; what could not be read gets one more chance."""
     unread = () if retried else tuple(f"{each.resource} to be read" for each in phase.problems)
-    return ", ".join(in_flight(phase, namespace) + unread)
+    return ", ".join(in_flight(phase, exercise.namespace, exercise.settings.settled) + unread)
 
 
 def collect_again(api: Api, exercise: Exercise, before: Phase) -> Phase:

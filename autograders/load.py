@@ -19,10 +19,15 @@ from autograders.model import AnswerKey, Check, Guard
 from autograders.quiz import question as quiz_rules
 from autograders.quiz.question import Question as Question  # also a word of this module
 from autograders.quiz.question import Quiz
+from autograders.rights import WORKLOADS, Rule
+from autograders.rights import faults as wrong_rules
+from autograders.trials import Trial
+from autograders.trials import faults as wrong_trials
 from autograders.variants import Spec, Values
 
 Text = Annotated[str, Meta(min_length=1)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+FleetName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.yaml)?$")]
 T = TypeVar("T")
 
 
@@ -63,12 +68,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the checks need to see."""
     logs: tuple[LogOf, ...] = ()
     """What the checks need to read."""
-    fleet: Name = "default"
-    """The nodes that the exercise needs."""
+    fleet: FleetName = "default"
+    """The nodes that the exercise needs: a fleet's name, or a .yaml file of this folder."""
+    settled: Literal["finished", "running"] = "finished"
+    """When a Pod that ends by itself is where it should be."""
     settle_seconds: Annotated[int, Meta(ge=1, le=600)] = 60
     """How long the cluster may be on its way before a check says `not yet`."""
     files: tuple[Text, ...] = ("answers.toml",)
     """What a submission consists of."""
+    probe: tuple[Trial, ...] = ()
+    """What must be tried, because reading cannot show it; gpulab does, never the grader."""
+    allow: tuple[Rule, ...] = WORKLOADS
+    """What a submission may do when it is replayed, in the exercise's namespace."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ class Exercise:
     """What was drawn for this learner; empty when the exercise is the same for all."""
     task: str = ""
     """The task with those values; empty when the exercise is the same for all."""
+    derived: Values = field(default_factory=dict)
+    """What follows from those values; only files of the exercise use it, no learner is told."""
 
     @property
     def title(self) -> str:
@@ -103,6 +116,11 @@ class Exercise:
     @property
     def namespace(self) -> str:
         return self.settings.namespace
+
+    @property
+    def values(self) -> Values:
+        """What its files may write as `$name`."""
+        return {**self.variant, **self.derived}
 
     @property
     def short(self) -> str:
@@ -153,9 +171,11 @@ def load_exercise(folder: Path, values: Values | None = None) -> Exercise:
     """
     spec = read_variant(folder)
     values = values if spec and values is not None else drawn_of(spec, folder.name)
-    settings = read_toml(folder / "exercise.toml", Settings, values)
+    derived = variants.derive(spec, values) if spec else {}
+    every = {**values, **derived}
+    settings = read_toml(folder / "exercise.toml", Settings, every)
     quiz = folder / "quiz.toml"
-    questions = read_toml(quiz, Quiz, values).question if quiz.is_file() else ()
+    questions = read_toml(quiz, Quiz, every).question if quiz.is_file() else ()
     module = run_module(folder / "checks.py")
     exercise = Exercise(
         folder.name,
@@ -168,6 +188,7 @@ def load_exercise(folder: Path, values: Values | None = None) -> Exercise:
         digest_of(folder),
         values,
         variants.render(spec.task, values, f"{folder}/variant.toml") if spec else "",
+        derived,
     )
     for fault in faults(exercise):
         raise InputError(f"{folder}: {fault}", "correct the exercise; CONTRIBUTING says how")
@@ -249,3 +270,9 @@ def faults(exercise: Exercise) -> Iterator[str]:
     for each in exercise.settings.collect:
         if each.resource not in READABLE.get(group_of(each.api), ()):
             yield f"collect: {each.resource} of {each.api} is not in autograders/rbac.yaml"
+    yield from wrong_rules(exercise.settings.allow)
+    yield from wrong_trials(exercise.settings.probe, {each.id for each in exercise.questions})
+    phases = {each.phase for each in exercise.settings.probe}
+    needed = {name for each in exercise.checks for name in each.phases}
+    for name in sorted((needed | {name for key in exercise.keys for name in key.phases}) - phases):
+        yield f"checks.py needs the phase {name!r}, which no [[probe]] of exercise.toml makes"

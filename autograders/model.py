@@ -70,6 +70,8 @@ class Check:
     """`real`, or `simulated` where the fact rests on the simulated kubelet or GPU."""
     function: Callable[[Any], None]
     """Looks at a `Cluster`; returns, or raises CheckFailed or NotYet."""
+    phases: tuple[str, ...] = ()
+    """Probes of exercise.toml that it rests on; where none is run, it is left out."""
 
     def __call__(self, cluster: Any) -> None:
         self.function(cluster)
@@ -98,6 +100,8 @@ class AnswerKey:
     """The id of the question in quiz.toml."""
     function: Callable[[Any], Any]
     """From a `Cluster` to the answer, or to a tuple of accepted answers."""
+    phases: tuple[str, ...] = ()
+    """As of a check."""
 
     def __call__(self, cluster: Any) -> Any:
         return self.function(cluster)
@@ -224,6 +228,8 @@ class Phase:
     """What could not be read."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What was tried just before, by name: of a YAML answer the id of its question."""
+    untried: str = ""
+    """Why nothing was tried: what the learner's work lacks for it."""
 
 
 @dataclass(frozen=True)

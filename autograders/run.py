@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -47,13 +47,16 @@ class Verdict:
 
 def decide(exercise: Exercise, evidence: Evidence, answers: Answers) -> Report:
     """Judge every guard, check and question; none of them can stop the others."""
-    cluster = Cluster(evidence.phases, exercise.namespace, exercise.id, exercise.variant)
+    cluster = Cluster(evidence.phases, exercise.namespace, exercise.id, exercise.variant, answers)
     simulated = evidence.provider in SIMULATED
     guards = tuple(guarded(each, cluster) for each in exercise.guards)
-    results = tuple(checked(each, cluster, simulated) for each in exercise.checks) + tuple(
+    left_out = dict(impossible(exercise, evidence))
+    results = tuple(
+        checked(each, cluster, simulated) for each in exercise.checks if each.name not in left_out
+    ) + tuple(
         asked(exercise, each, answers, cluster, simulated)
         for each in exercise.questions
-        if not each.by_hand and can_try(each, evidence)
+        if not each.by_hand and each.id not in left_out
     )
     manual = tuple(to_mark(each, answers) for each in exercise.questions if each.by_hand)
     score, undecided = total(guards, results)
@@ -74,9 +77,21 @@ def decide(exercise: Exercise, evidence: Evidence, answers: Answers) -> Report:
     )
 
 
-def can_try(question: Question, evidence: Evidence) -> bool:
-    """A dry run asks an API server to act; nobody does that on a cluster that is only read."""
-    return question.type != "yaml" or evidence.provider in SIMULATED
+def impossible(exercise: Exercise, evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Checks and questions that need more than reading, and what they need.
+
+    A dry run and a probe ask an API server to act; nobody does that where it is only read.
+    """
+    if evidence.provider in SIMULATED:
+        return
+    for check in (each for each in exercise.checks if each.phases):
+        yield check.name, "a probe"
+    probed = {each.question for each in exercise.keys if each.phases}
+    for question in exercise.questions:
+        if question.type == "yaml":
+            yield question.id, "a dry run"
+        elif question.id in probed:
+            yield question.id, "a probe"
 
 
 def attempt(judge: Callable[[], str]) -> Verdict:
@@ -148,9 +163,8 @@ def warnings(exercise: Exercise, evidence: Evidence, answers: Answers) -> list[s
     unknown = sorted(set(answers) - known)
     texts = [f"answers.toml answers {name!r}, which nobody asked" for name in unknown]
     texts += [
-        f"not on this provider, and out of the points: {each.id} needs a dry run"
-        for each in exercise.questions
-        if not can_try(each, evidence)
+        f"not on this provider, and out of the points: {name} needs {need}"
+        for name, need in impossible(exercise, evidence)
     ]
     if evidence.exercise_digest != exercise.digest:
         texts.append("the exercise has changed since this evidence was collected")

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from autograders.cluster import Pod
+from autograders.cluster.workloads import pods_of, wanted
 from autograders.model import KubeObject, Phase
 
+FINISHED, RUNNING = "finished", "running"
 
-def in_flight(phase: Phase, namespace: str) -> tuple[str, ...]:
+
+def in_flight(phase: Phase, namespace: str, settled: str = FINISHED) -> tuple[str, ...]:
     """What the namespace is still on its way to; empty when it can be judged.
 
     Not waited for: a Pod that no node can take, a terminal phase, the first back-off, a
-    long-running Pod that is ready.
+    long-running Pod that is ready. With `settled` running, no Pod is waited for to finish, but
+    Jobs are waited for to have their Pods.
     """
-    texts = (waits_for(each) for each in phase.objects if in_namespace(each, namespace))
-    return tuple(text for text in texts if text)
+    own = [each for each in phase.objects if in_namespace(each, namespace)]
+    if settled == RUNNING:
+        pods = [Pod(each) for each in own if each.get("kind") == "Pod"]
+        texts = [pods_to_come(each, pods) for each in own if each.get("kind") == "Job"]
+        own = [each for each in own if not (each.get("kind") == "Pod" and Pod(each).is_ready)]
+        return tuple(text for text in (*texts, *map(waits_for, own)) if text)
+    return tuple(text for text in map(waits_for, own) if text)
+
+
+def pods_to_come(job: KubeObject, pods: list[Pod]) -> str:
+    """Wait for its controller to make the Pods; not after one has failed, for it backs off then."""
+    mine = pods_of(job, pods, ())
+    alive = [each for each in mine if not each.is_finished]
+    if any(each.phase == "Failed" for each in mine) or len(alive) >= wanted(job):
+        return ""
+    return f"Job {job['metadata'].get('name')} to have {wanted(job)} Pods"
 
 
 def in_namespace(thing: KubeObject, namespace: str) -> bool:

@@ -20,6 +20,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from autograders.arithmetic import compute
 from autograders.cluster import Node
 from autograders.errors import InputError
 
@@ -51,6 +52,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In the order in which they are drawn; a label narrows the nodes for those after it."""
     task: Annotated[str, Meta(min_length=1)]
     """What the learner is asked to do, with `$name` for each value."""
+    derived: dict[Name, str] = {}
+    """What follows, as `per_node = "gpus // 2"`: for solution and probes, not for the learner."""
 
 
 def seed_of(secret: bytes, learner: str, exercise: str) -> bytes:
@@ -95,6 +98,14 @@ def options_of(value: Value, nodes: Sequence[Node] | None = None) -> tuple[Drawn
     return tuple(range(first, last + 1, value.step))
 
 
+def derive(spec: Spec, values: Values) -> dict[str, Drawn]:
+    """Compute what follows from the values, in the order of variant.toml."""
+    found: dict[str, Drawn] = {}
+    for name, text in spec.derived.items():
+        found[name] = compute(text, {**values, **found})
+    return found
+
+
 def is_drawn_from(spec: Spec, values: Values, nodes: Sequence[Node] | None = None) -> bool:
     """Say whether these may be values of this exercise, on these nodes."""
     if values.keys() != spec.values.keys():
@@ -115,6 +126,8 @@ def faults(spec: Spec) -> Iterator[str]:
             yield f"variant.toml: the range of {name} is empty"
         if value.node_label and value.range is not None:
             yield f"variant.toml: {name} has a range; only choices can have a node_label"
+    for name in sorted(spec.derived.keys() & spec.values.keys()):
+        yield f"variant.toml: {name} is drawn and derived"
 
 
 def render(text: str, values: Values, where: str) -> str:

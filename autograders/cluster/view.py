@@ -9,7 +9,7 @@ from functools import cached_property
 from autograders.cluster.gpus import Allocation, allocations
 from autograders.cluster.nodes import Node
 from autograders.cluster.pods import Pod
-from autograders.model import CheckFailed, KubeObject, Phase, Probe, Unreadable
+from autograders.model import Answers, CheckFailed, KubeObject, Phase, Probe, Unreadable
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Cluster:
     """The exercise's folder name, for the remedy when nothing was started."""
     variant: Mapping[str, str | int] = field(default_factory=dict)
     """What was drawn for this learner, by name."""
+    answers: Answers = field(default_factory=dict)
+    """What the learner answered, for facts that depend on it."""
 
     @property
     def phase(self) -> Phase:
@@ -34,6 +36,8 @@ class Cluster:
         until = [index for index, each in enumerate(self.phases) if each.name == phase]
         if not until:
             raise Unreadable(f"the evidence has no phase {phase!r}")
+        if reason := self.phases[until[-1]].untried:
+            raise CheckFailed(f"this could not be tried: {reason}", "mend that, then check again")
         return replace(self, phases=self.phases[: until[-1] + 1])
 
     @cached_property

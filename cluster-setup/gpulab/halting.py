@@ -1,0 +1,70 @@
+"""A learner's Jobs, halted and let go again: suspending one deletes its Pods and fails none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autograders.cluster.workloads import end_of, owners
+from autograders.connect import Api
+from gpulab.sending import MERGE, Answer, send
+from gpulab.waiting import eventually
+
+SECONDS = 30.0
+AT_ONCE = {"gracePeriodSeconds": 0}
+
+
+def jobs_path(namespace: str, name: str = "") -> str:
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs" + (f"/{name}" if name else "")
+
+
+def pods_path(namespace: str, name: str = "") -> str:
+    return f"/api/v1/namespaces/{namespace}/pods" + (f"/{name}" if name else "")
+
+
+def items(api: Api, path: str) -> list[dict[str, Any]]:
+    return list(send(api, "GET", path).object.get("items") or ())
+
+
+def running(api: Api, namespace: str) -> list[str]:
+    """Jobs that would have Pods if there were room: neither ended nor suspended by the learner."""
+    return [
+        each["metadata"]["name"]
+        for each in items(api, jobs_path(namespace))
+        if not end_of(each) and not each["spec"].get("suspend")
+    ]
+
+
+def suspend(api: Api, namespace: str, job: str, wanted: bool) -> Answer:
+    change = {"spec": {"suspend": wanted}}
+    return send(api, "PATCH", jobs_path(namespace, job), object=change, kind=MERGE)
+
+
+def halt(api: Api, namespace: str, jobs: Sequence[str]) -> None:
+    """Suspend the Jobs and see their Pods gone; nobody waits for a program to end."""
+    for job in jobs:
+        suspend(api, namespace, job, wanted=True)
+    eventually(lambda: left(api, namespace, jobs), SECONDS, "gpulab check again")
+
+
+def left(api: Api, namespace: str, jobs: Sequence[str]) -> str | None:
+    """Delete what the Jobs still have; name it."""
+    mine = [each for each in items(api, jobs_path(namespace)) if each["metadata"]["name"] in jobs]
+    for job in mine:
+        if not is_suspended(job):
+            return f"Job {job['metadata']['name']} running"
+    uids = {each["metadata"]["uid"] for each in mine}
+    pods = [each for each in items(api, pods_path(namespace)) if uids & set(owners(each))]
+    names = [each["metadata"]["name"] for each in pods if not is_over(each)]
+    for name in names:
+        send(api, "DELETE", pods_path(namespace, name), object=AT_ONCE)
+    return f"Pod {names[0]} there" if names else None
+
+
+def is_suspended(job: dict[str, Any]) -> bool:
+    found = (job.get("status") or {}).get("conditions") or ()
+    return any(each["type"] == "Suspended" and each["status"] == "True" for each in found)
+
+
+def is_over(pod: dict[str, Any]) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
