@@ -75,6 +75,12 @@ def forget(paths: LabPaths, exercise: str) -> None:
     file(paths, exercise).unlink(missing_ok=True)
 
 
+def forget_all(paths: LabPaths) -> None:
+    """Of every exercise: their Pods have gone with the nodes."""
+    for each in (paths.root / "given").glob("*.json"):
+        each.unlink()
+
+
 def setup(exercise: Exercise) -> str:
     """setup.yaml with this learner's values."""
     path = exercise.folder / "setup.yaml"
@@ -82,7 +88,7 @@ def setup(exercise: Exercise) -> str:
         text = path.read_text()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "put it there") from error
-    return variants.render(text, exercise.variant, str(path)) if exercise.variant else text
+    return variants.render(text, exercise.values, str(path)) if exercise.variant else text
 
 
 def apply(paths: LabPaths, manifest: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from autograders.errors import InputError
@@ -15,7 +16,11 @@ SHELL = frozenset("|&;<>$`\n")
 
 
 def run(
-    kubeconfig: Path, *arguments: str, given: str | None = None, folder: Path | None = None
+    kubeconfig: Path,
+    *arguments: str,
+    given: str | None = None,
+    folder: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Done:
     """Run one kubectl command; the caller looks at the exit code."""
     command = [str(binaries.ensure()["kubectl"]), "--kubeconfig", str(kubeconfig), *arguments]
@@ -25,6 +30,7 @@ def run(
             input=given,
             stdin=None if given is not None else subprocess.DEVNULL,
             cwd=folder,
+            env=env,
             capture_output=True,
             text=True,
             check=False,

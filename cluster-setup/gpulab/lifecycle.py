@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from autograders.connect import connect
 from gpulab import jupyter, ready
-from gpulab.lab import Record, locked, read_record
+from gpulab.lab import Record, locked, read_record, write_record
 from gpulab.paths import LabPaths
 from gpulab.providers import embedded
 from gpulab.sim.data import check_data
@@ -33,6 +35,19 @@ def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
                 embedded.restart_simulator(paths, record)
             ready.wait(api, paths, record.fleet, READY_SECONDS)
     return record
+
+
+def swap(paths: LabPaths, record: Record, fleet: str) -> Record:
+    """Give a lab other nodes; the old ones go, with every Pod that they had."""
+    check_data(fleet)
+    new = replace(record, fleet=fleet)
+    with locked(paths), connect(paths.kubeconfig, read_only=False) as api:
+        embedded.simulator(paths).stop()
+        ready.remove_nodes(api)
+        write_record(paths, new)
+        embedded.restart_simulator(paths, new)
+        ready.wait(api, paths, fleet, READY_SECONDS)
+    return new
 
 
 def down(paths: LabPaths, *, delete: bool) -> bool:

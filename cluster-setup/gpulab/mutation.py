@@ -29,6 +29,7 @@ def deleted(bench: Bench, answers: Answers) -> Iterator[Case]:
         return
     began = time.monotonic()
     empty(bench.admin, [bench.exercise.namespace])
+    bench.probed.clear()
     must_fail = expected(bench, [EVERYTHING])
     yield trial.verdict(bench, Kind.LIVE, DELETED, answers, must_fail, began)[0]
 

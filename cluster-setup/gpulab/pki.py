@@ -128,6 +128,17 @@ def make_cluster_pki(folder: Path, grader: Path) -> None:
     _sign(_pair(grader, GRADER), authority, _name(GRADER), usages, [])
 
 
+def make_client(authority: Path, folder: Path, name: str) -> Pair:
+    """Write a client certificate of the cluster's authority: a user without any group."""
+    files = _pair(authority, "ca")
+    certificate = x509.load_pem_x509_certificate(files.crt.read_bytes())
+    key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+    pair = _pair(folder, name)
+    _sign(pair, (certificate, key), _name(name), [ExtendedKeyUsageOID.CLIENT_AUTH], [])
+    return pair
+
+
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Authority = tuple[x509.Certificate, Key]
 

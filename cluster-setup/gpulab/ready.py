@@ -47,6 +47,19 @@ def lost_nodes(api: Api, fleet: str) -> set[str]:
     return expected_gpus(fleet).keys() - found
 
 
+def remove_nodes(api: Api) -> None:
+    """Delete every node, then the Pods that were on them, which nobody would end."""
+    api.client.delete("/api/v1/nodes").raise_for_status()
+    for pod in api.json("/api/v1/pods")["items"]:
+        if pod["spec"].get("nodeName"):
+            meta = pod["metadata"]
+            api.client.request(
+                "DELETE",
+                f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}",
+                params={"gracePeriodSeconds": "0"},
+            )
+
+
 def _remedy(paths: LabPaths) -> str:
     return f"the reason is in {paths.logs} or {paths.cluster / 'logs'}; then `gpulab up` again"
 

@@ -28,7 +28,10 @@ class Recording(msgspec.Struct, frozen=True):
 
 def inputs(exercise: Exercise) -> str:
     """SHA-256 over what makes the solution's state; not over what judges it."""
-    made = [exercise.folder / name for name in ("exercise.toml", "setup.yaml", "variant.toml")]
+    made = [
+        exercise.folder / name
+        for name in ("exercise.toml", "setup.yaml", "variant.toml", "fleet.yaml")
+    ]
     made += sorted((exercise.folder / "solution").iterdir())
     sum_ = hashlib.sha256()
     for path in (path for path in made if path.is_file()):

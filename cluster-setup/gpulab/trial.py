@@ -8,21 +8,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from autograders import variants
+from autograders.collect import collect_settled
 from autograders.connect import Api
 from autograders.errors import InputError
 from autograders.grade import gather
 from autograders.load import Exercise
-from autograders.model import Answers, Evidence
+from autograders.model import Answers, Evidence, Phase
 from autograders.proof import Case, Kind, judged
 from autograders.quiz import read_answers
 from autograders.run import decide
-from gpulab import given, kubectl
+from gpulab import given, kubectl, probing
 from gpulab.dry_run import try_answers
 from gpulab.lab import Record
 from gpulab.paths import LabPaths
@@ -66,6 +67,8 @@ class Bench:
     """Cleans up after each answer."""
     seed: str | None = None
     """What the values were drawn from."""
+    probed: dict[str, tuple[Phase, ...]] = field(default_factory=dict)
+    """Trials of the state that stands there, by the answers that they depend on."""
 
 
 class Untried(Exception):
@@ -80,6 +83,7 @@ def clean(bench: Bench) -> None:
         if not answer.is_success:
             do = f"look: kubectl get all --namespace {space}"
             raise InputError(f"{path} could not be emptied: {answer.message}", do)
+    bench.probed.clear()
     given.forget(bench.paths, bench.exercise.id)
     given.begin(bench.paths, bench.exercise)
 
@@ -135,9 +139,21 @@ def evidence_of(bench: Bench, answers: Answers) -> Evidence:
         {},
         bench.record.speed,
         bench.seed,
-        before=given.as_found(bench.paths, bench.exercise),
+        before=(*given.as_found(bench.paths, bench.exercise), *trials_of(bench, answers)),
         probes=try_answers(bench.admin, asked, bench.exercise.namespace, answers),
     )
+
+
+def trials_of(bench: Bench, answers: Answers) -> tuple[Phase, ...]:
+    """Run the trials once for a state and the answers that they depend on."""
+    if not bench.exercise.settings.probe:
+        return ()
+    asked = [name for each in bench.exercise.settings.probe for name in each.asks]
+    key = repr([answers.get(name) for name in asked])
+    if key not in bench.probed:
+        collect_settled(bench.api, bench.exercise)  # not while something is still being made
+        bench.probed[key] = probing.probed(bench.paths, bench.exercise, bench.api, answers)
+    return bench.probed[key]
 
 
 def apply(bench: Bench, folder: Path, *, may_be_refused: bool) -> None:
@@ -188,8 +204,8 @@ def laid_out(exercise: Exercise, *folders: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="gpulab-") as made:
         target = Path(made)
         for file in (file for folder in folders for file in sorted(folder.glob("*.*"))):
-            if exercise.variant:
-                text = variants.render(file.read_text(), exercise.variant, str(file))
+            if exercise.values:
+                text = variants.render(file.read_text(), exercise.values, str(file))
                 (target / file.name).write_text(text)
             else:
                 shutil.copyfile(file, target / file.name)

@@ -60,8 +60,8 @@ def leaving(api: Api, namespace: str) -> str | None:
 
 
 def sees_others(exercise: Exercise) -> bool:
-    """Whether an exercise collects more than its own namespace, and nodes."""
-    return any(
+    """Whether an exercise sees or changes more than its own namespace, and looks at nodes."""
+    return bool(exercise.settings.probe) or any(
         each.scope == "cluster" and each.resource not in ("namespaces", "nodes")
         for each in exercise.settings.collect
     )
@@ -183,7 +183,7 @@ def lab_for(fleet: str, name: str | None) -> Iterator[tuple[LabPaths, Record]]:
             raise InputError(what, "leave --name out: a lab is made for the proof")
         yield paths, record
         return
-    paths = lab_paths(f"verify-{os.getpid()}-{fleet}"[:40])
+    paths = lab_paths(f"verify-{os.getpid()}-{Path(fleet).stem}"[:40].strip("-"))
     try:
         yield paths, lifecycle.up(paths, fleet, SPEED)
     finally:

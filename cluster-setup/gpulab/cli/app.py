@@ -97,11 +97,17 @@ def map_(
 
 
 @app.command()
-def start(exercise: Exercise, name: Name = DEFAULT_NAME) -> None:
+def start(
+    exercise: Exercise,
+    name: Name = DEFAULT_NAME,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Replace the lab's nodes, if it has other ones.")
+    ] = False,
+) -> None:
     """Give you an exercise's starting state."""
     from gpulab.cli import exercises
 
-    exercises.start(exercise, name)
+    exercises.start(exercise, name, yes=yes)
 
 
 @app.command()
@@ -109,12 +115,15 @@ def check(
     exercise: Exercise,
     name: Name = DEFAULT_NAME,
     kubeconfig: Kubeconfig = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Apply your files to a clean lab, and grade that.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Grade an exercise as the cluster stands now; exit code 1 unless full marks."""
     from gpulab.cli import exercises
 
-    return exercises.check(exercise, name, kubeconfig, json=json)
+    return exercises.check(exercise, name, kubeconfig, json=json, replay=replay)
 
 
 @app.command()

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
+
+from autograders.collect import Waiting
+from autograders.errors import InputError
 from autograders.grade import grade_live
 from autograders.load import Exercise, find_exercise, read_variant
 from autograders.model import Phase, Probe, Report
 from autograders.quiz import read_answers
 from gpulab.cli.lab import err, out
-from gpulab.paths import ROOT
+from gpulab.lab import Record
+from gpulab.paths import ROOT, LabPaths
+from gpulab.workspace import answers_file
 
 EXERCISES = ROOT / "exercises"
 
@@ -26,13 +34,15 @@ class Target:
     speed: float = 1.0
 
 
-def start(text: str, name: str) -> None:
+def start(text: str, name: str, *, yes: bool) -> None:
     """Apply setup.yaml and lay an empty answers.toml in the learner's folder."""
-    from gpulab import given, lab, reset, workspace
+    from gpulab import given, lab, probing, reset, workspace
 
     exercise = exercise_of(text)
-    paths, _ = lab.existing(name)
+    paths, record = lab.existing(name)
     reset.refuse_foreign(paths, exercise)
+    probing.mend(paths)
+    _swap_nodes(paths, record, exercise, yes)
     said = given.begin(paths, exercise)
     out.print(said or "Started before; what you made since stays.", highlight=False)
     workspace.update()
@@ -42,24 +52,40 @@ def start(text: str, name: str) -> None:
     out.print(f"gpulab check {exercise.short} grades it.")
 
 
-def check(text: str, name: str, kubeconfig: Path | None, *, json: bool) -> int:
+def _swap_nodes(paths: LabPaths, record: Record, exercise: Exercise, yes: bool) -> None:
+    """Give the lab the nodes that the exercise is about, once the learner agrees."""
+    from gpulab import given, lifecycle, own_nodes
+
+    fleet = own_nodes.to_swap(record, exercise)
+    if fleet is None:
+        return
+    short = exercise.short
+    what = f"exercise {short} has other nodes; the lab's nodes go, with every Pod on them"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError(what, f"if nothing on them is needed: gpulab start {short} --yes")
+        err.print(what, highlight=False)
+        typer.confirm("Replace them?", abort=True)
+    with err.status("Replacing the nodes"):
+        lifecycle.swap(paths, record, fleet)
+    given.forget_all(paths)
+
+
+def check(text: str, name: str, kubeconfig: Path | None, *, json: bool, replay: bool) -> int:
     """Grade and show; 0 for full marks."""
     from autograders import show
-    from gpulab.workspace import answers_file
 
     target = _target(name, kubeconfig)
     exercise = _exercise_on(text, target)
-    report = grade_live(
-        exercise,
-        target.kubeconfig,
-        answers_file(exercise.id),
-        provider=target.provider,
-        speed=target.speed,
-        seed=_seed(exercise),
-        waiting=lambda reason: err.print(f"[dim]waiting: {reason}[/]") if not json else None,
-        before=_before(exercise, name) if target.provider != "existing" else (),
-        probes=_probes(exercise, name) if target.provider != "existing" else {},
-    )
+
+    def waiting(reason: str) -> None:
+        if not json:
+            err.print(f"[dim]waiting: {reason}[/]")
+
+    if replay:
+        report = _replayed(exercise, name, target, waiting)
+    else:
+        report = _live(exercise, name, target, waiting)
     report = _with_self_marks(exercise, report)
     if json:
         import msgspec
@@ -68,6 +94,33 @@ def check(text: str, name: str, kubeconfig: Path | None, *, json: bool) -> int:
     else:
         out.print(show.text(report))
     return 0 if report.full_marks else 1
+
+
+def _live(exercise: Exercise, name: str, target: Target, waiting: Waiting) -> Report:
+    """The cluster as it stands; what must be tried, is."""
+    ours = target.provider != "existing"
+    return grade_live(
+        exercise,
+        target.kubeconfig,
+        answers_file(exercise.id),
+        provider=target.provider,
+        speed=target.speed,
+        seed=_seed(exercise),
+        waiting=waiting,
+        before=_before(exercise, name, waiting) if ours else (),
+        probes=_probes(exercise, name) if ours else {},
+    )
+
+
+def _replayed(exercise: Exercise, name: str, target: Target, waiting: Waiting) -> Report:
+    """The learner's files, on a clean lab of their own."""
+    from gpulab import replay
+
+    if target.provider == "existing":
+        what = "a replay makes a lab of its own, and --kubeconfig names another cluster"
+        raise InputError(what, "leave one of the two out")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the lab is removed, too
+    return replay.replay(exercise, name, _seed(exercise), waiting)
 
 
 def task(text: str) -> None:
@@ -101,11 +154,20 @@ def _seed(exercise: Exercise) -> str | None:
     return variant.seed(exercise.id).hex() if exercise.variant else None
 
 
-def _before(exercise: Exercise, name: str) -> tuple[Phase, ...]:
-    from gpulab import given
-    from gpulab.paths import lab_paths
+def _before(exercise: Exercise, name: str, waiting: Waiting) -> tuple[Phase, ...]:
+    """What was found at the start, and what the trials have shown."""
+    from autograders.connect import connect
+    from gpulab import given, lab, own_nodes, probing
 
-    return given.as_found(lab_paths(name), exercise)
+    paths, record = lab.existing(name)
+    probing.mend(paths)
+    found = given.as_found(paths, exercise)
+    if not exercise.settings.probe:
+        return found
+    own_nodes.expect(record, exercise)
+    answers = read_answers(answers_file(exercise.id))
+    with connect(paths.grader_kubeconfig) as api:
+        return (*found, *probing.probed(paths, exercise, api, answers, waiting))
 
 
 def _probes(exercise: Exercise, name: str) -> Mapping[str, Probe]:
@@ -113,7 +175,6 @@ def _probes(exercise: Exercise, name: str) -> Mapping[str, Probe]:
     from autograders.connect import connect
     from gpulab import dry_run
     from gpulab.paths import lab_paths
-    from gpulab.workspace import answers_file
 
     answers = read_answers(answers_file(exercise.id))
     if not dry_run.has_work(exercise.questions, answers):
@@ -126,7 +187,6 @@ def _with_self_marks(exercise: Exercise, report: Report) -> Report:
     """Beside the score, what the learner gave his own texts."""
     from autograders.quiz.manual import with_self_marks
     from gpulab import progress
-    from gpulab.workspace import answers_file
 
     if not report.manual:
         return report

@@ -7,12 +7,14 @@ from gpulab.cli.lab import err, out
 
 def reset(text: str, name: str, *, answers: bool) -> None:
     """Delete what was made, give the starting state again; keep the answers unless told."""
-    from gpulab import lab, workspace
+    from gpulab import lab, own_nodes, probing, workspace
     from gpulab import reset as again
     from gpulab.cli.exercises import exercise_of
 
     exercise = exercise_of(text)
-    paths, _ = lab.existing(name)
+    paths, record = lab.existing(name)
+    probing.mend(paths)
+    own_nodes.expect(record, exercise)
     with err.status(f"Emptying namespace {exercise.namespace}"):
         said = again.reset(paths, exercise)
     out.print(said, highlight=False, markup=False)

@@ -28,7 +28,7 @@ def show(text: str, learner: str, secret_file: Path | None) -> None:
 
 def key(exercise: Exercise) -> str:
     """The drawn values, and how each question is answered."""
-    lines = [f"{name} = {value}" for name, value in exercise.variant.items()]
+    lines = [f"{name} = {value}" for name, value in exercise.values.items()]
     for question in exercise.questions:
         known = question.answer is not None
         lines.append(f"{question.id} = {question.answer if known else 'from the cluster'}")
@@ -39,6 +39,5 @@ def solution(exercise: Exercise) -> list[tuple[str, str]]:
     """File name and content, with the learner's values."""
     files = sorted(path for path in (exercise.folder / "solution").iterdir() if path.is_file())
     return [
-        (path.name, variants.render(path.read_text(), exercise.variant, str(path)))
-        for path in files
+        (path.name, variants.render(path.read_text(), exercise.values, str(path))) for path in files
     ]
