@@ -10,6 +10,7 @@ from autograders.model import Answers, Evidence, KubeObject
 from autograders.mutants import generators
 from autograders.mutants.edits import Edit, edits, edits_of
 from autograders.mutants.rules import Rule, Rules, read_rules
+from autograders.mutants.trials import trials
 
 __all__ = ["Edit", "Mutant", "Rule", "Rules", "edits", "mutants_of", "read_rules"]
 
@@ -34,6 +35,7 @@ def mutants_of(exercise: Exercise, evidence: Evidence, answers: Answers) -> Iter
         *generators.gone(evidence, space),
         *generators.pods(evidence, space),
         *generators.logs(evidence, space),
+        *trials(evidence, space),
     ):
         yield Mutant(name, changed, answers)
     for name, others in generators.answers(answers, exercise.questions):

@@ -24,15 +24,55 @@ LARGEST = 256 * 1024
 MOST = 100
 """Lines of commands.sh."""
 VERBS = frozenset(
-    "annotate apply autoscale create delete describe expose get label logs patch replace rollout"
-    " run scale set wait".split()
+    [
+        "annotate",
+        "apply",
+        "autoscale",
+        "create",
+        "delete",
+        "describe",
+        "expose",
+        "get",
+        "label",
+        "logs",
+        "patch",
+        "replace",
+        "rollout",
+        "run",
+        "scale",
+        "set",
+        "wait",
+    ]
 )
 FLAGS = frozenset(
-    "--all --cascade --command --dry-run --filename --for --force --grace-period --ignore-not-found"
-    " --image --labels --namespace --now --output --overwrite --patch --port --replicas --restart"
-    " --selector --server-side --timeout --type --wait".split()
+    [
+        "--all",
+        "--cascade",
+        "--command",
+        "--dry-run",
+        "--filename",
+        "--for",
+        "--force",
+        "--grace-period",
+        "--ignore-not-found",
+        "--image",
+        "--labels",
+        "--namespace",
+        "--now",
+        "--output",
+        "--overwrite",
+        "--patch",
+        "--port",
+        "--replicas",
+        "--restart",
+        "--selector",
+        "--server-side",
+        "--timeout",
+        "--type",
+        "--wait",
+    ]
 )
-SHORT = frozenset("-f -l -n -o -p".split())
+SHORT = frozenset(["-f", "-l", "-n", "-o", "-p"])
 """Each takes a value, so that nothing can hide behind it."""
 FILES = ("-f", "--filename")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(yaml|yml|json)")
