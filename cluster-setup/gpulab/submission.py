@@ -24,56 +24,20 @@ LARGEST = 256 * 1024
 MOST = 100
 """Lines of commands.sh."""
 VERBS = frozenset(
-    [
-        "annotate",
-        "apply",
-        "autoscale",
-        "create",
-        "delete",
-        "describe",
-        "expose",
-        "get",
-        "label",
-        "logs",
-        "patch",
-        "replace",
-        "rollout",
-        "run",
-        "scale",
-        "set",
-        "wait",
-    ]
+    {
+        *("annotate", "apply", "autoscale", "create", "delete", "describe", "expose", "get"),
+        *("label", "logs", "patch", "replace", "rollout", "run", "scale", "set", "wait"),
+    }
 )
 FLAGS = frozenset(
-    [
-        "--all",
-        "--cascade",
-        "--command",
-        "--dry-run",
-        "--filename",
-        "--for",
-        "--force",
-        "--grace-period",
-        "--ignore-not-found",
-        "--image",
-        "--labels",
-        "--namespace",
-        "--now",
-        "--output",
-        "--overwrite",
-        "--patch",
-        "--port",
-        "--replicas",
-        "--restart",
-        "--selector",
-        "--server-side",
-        "--timeout",
-        "--type",
-        "--wait",
-    ]
+    {
+        *("-f", "-l", "-n", "-o", "-p"),
+        *("--all", "--cascade", "--dry-run", "--filename", "--for", "--force", "--grace-period"),
+        *("--ignore-not-found", "--image", "--labels", "--namespace", "--now", "--output"),
+        *("--overwrite", "--patch", "--port", "--replicas", "--restart", "--selector"),
+        *("--server-side", "--timeout", "--type", "--wait"),
+    }
 )
-SHORT = frozenset(["-f", "-l", "-n", "-o", "-p"])
-"""Each takes a value, so that nothing can hide behind it."""
 FILES = ("-f", "--filename")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(yaml|yml|json)")
 
@@ -142,7 +106,7 @@ def faults(line: list[str], files: list[str]) -> Iterator[str]:
         name, value = option(word)
         if not name:
             continue
-        if name not in FLAGS | SHORT:
+        if name not in FLAGS:
             yield f"{name} is not among the options that a replay knows"
         if name in FILES:
             value = next(words, "") if value is None else value

@@ -23,9 +23,10 @@ from autograders.model import Answers, Evidence, Phase
 from autograders.proof import Case, Kind, judged
 from autograders.quiz import read_answers
 from autograders.run import decide
-from gpulab import given, kubectl, probing
+from gpulab import given, kubectl, node_state, probing
 from gpulab.dry_run import try_answers
 from gpulab.lab import Record
+from gpulab.node_state import State
 from gpulab.paths import LabPaths
 from gpulab.sending import send
 
@@ -69,6 +70,8 @@ class Bench:
     """What the values were drawn from."""
     probed: dict[str, tuple[Phase, ...]] = field(default_factory=dict)
     """Trials of the state that stands there, by the answers that they depend on."""
+    nodes: State = field(default_factory=dict)
+    """As they were at first; empty where no answer has to do with them."""
 
 
 class Untried(Exception):
@@ -84,6 +87,7 @@ def clean(bench: Bench) -> None:
             do = f"look: kubectl get all --namespace {space}"
             raise InputError(f"{path} could not be emptied: {answer.message}", do)
     bench.probed.clear()
+    node_state.put_back(bench.admin, bench.nodes)
     given.forget(bench.paths, bench.exercise.id)
     given.begin(bench.paths, bench.exercise)
 

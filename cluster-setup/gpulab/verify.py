@@ -17,7 +17,7 @@ from autograders.errors import InputError
 from autograders.load import Exercise, load_exercise, read_variant
 from autograders.mutants.rules import scored
 from autograders.proof import Case, Kind, Proof, prove_offline
-from gpulab import given, lab, lifecycle, mutation, trial
+from gpulab import given, lab, lifecycle, mutation, node_state, trial
 from gpulab.lab import Record
 from gpulab.paths import LabPaths, lab_paths
 from gpulab.recording import Recording, inputs, recorded, save
@@ -86,7 +86,8 @@ def prove(
         space, do = exercise.namespace, "see what holds it: kubectl describe namespace"
         eventually(lambda: leaving(api, space), LEAVING_SECONDS, do)
         reset(paths, exercise)
-        bench = Bench(paths, record, exercise, api, admin, seed)
+        nodes = node_state.of(admin) if sees_others(exercise) else {}
+        bench = Bench(paths, record, exercise, api, admin, seed, nodes=nodes)
         add(trial.shipped(bench))
         recording = solution(bench, add)
         for kind, folder, name in answers_of(exercise):
