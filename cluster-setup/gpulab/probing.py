@@ -102,9 +102,10 @@ def as_before(paths: LabPaths, api: Api, namespace: str, jobs: tuple[str, ...]) 
 def put_back(api: Api, before: Before) -> None:
     """Strays go, nodes are as they were, Jobs run."""
     site = Site(api, before.namespace, before.jobs, before.closed)
-    steps.clear(site)
-    for job in before.jobs:
-        halting.suspend(api, before.namespace, job, wanted=False)
+    try:
+        steps.clear(site)
+    finally:
+        halting.suspend(api, before.namespace, before.jobs, wanted=False)
 
 
 def mend(paths: LabPaths) -> bool:

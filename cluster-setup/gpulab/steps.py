@@ -65,9 +65,7 @@ def clear(site: Site) -> None:
 def strays_left(api: Api) -> str | None:
     query = {"labelSelector": STRAY}
     found = send(api, "GET", pods_path(ELSEWHERE), query=query).object.get("items") or ()
-    for each in found:
-        path = pods_path(ELSEWHERE, each["metadata"]["name"])
-        send(api, "DELETE", path, object=halting.AT_ONCE)
+    halting.remove(api, ELSEWHERE, [each["metadata"]["name"] for each in found])
     return f"Pod {found[0]['metadata']['name']} there" if found else None
 
 
@@ -145,8 +143,7 @@ def unplaced(api: Api) -> str | None:
 
 def place(site: Site, step: Step, count: int) -> dict[str, Probe]:
     """Let the learner's Jobs run."""
-    for job in site.jobs:
-        halting.suspend(site.api, site.namespace, job, wanted=False)
+    halting.suspend(site.api, site.namespace, site.jobs, wanted=False)
     return {}
 
 

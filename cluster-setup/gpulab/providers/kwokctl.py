@@ -87,7 +87,11 @@ def _patches(
                 }
             ),
         ],
-        "kube-controller-manager": alone,
+        # by default 20 requests a second, of which ten Jobs that start anew need hundreds
+        "kube-controller-manager": [
+            *alone,
+            *_add({"kube-api-qps": "200", "kube-api-burst": "400"}),
+        ],
         "kube-scheduler": alone,
         "kwok-controller": _replace(
             {
