@@ -9,6 +9,7 @@ from functools import cached_property
 from autograders.cluster.gpus import Allocation, allocations
 from autograders.cluster.nodes import Node
 from autograders.cluster.pods import Pod
+from autograders.cluster.workloads import end_of, pods_of
 from autograders.model import Answers, CheckFailed, KubeObject, Phase, Probe, Unreadable
 
 
@@ -68,6 +69,21 @@ class Cluster:
     def gpus(self) -> tuple[Allocation, ...]:
         """Who holds how many GPUs on which node, among the Pods that were collected."""
         return allocations(self.nodes(), self.pods())
+
+    def job_pods(self) -> tuple[Pod, ...]:
+        """Pods that Jobs of the exercise's namespace keep running; what has ended is left out."""
+        space = self.namespace
+        jobs = [
+            each
+            for each in self.objects("Job", "jobs")
+            if each["metadata"].get("namespace") == space
+            if not each["spec"].get("suspend") and not end_of(each)
+        ]
+        pods = [each for each in self.pods() if each.namespace == space and not each.is_finished]
+        found = tuple(pod for job in jobs for pod in pods_of(job, pods, ()))
+        if not found:
+            self.expect_started()
+        return found
 
     def find_pod(self, name: str) -> Pod | None:
         """A Pod of the exercise's namespace, or None."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from autograders.cluster import Node, Pod
 from autograders.cluster.pods import GPU
+from autograders.cluster.workloads import owners
 from autograders.load import Question
 from autograders.model import Answer, Answers, Evidence, KubeObject, Phase
 
 Change = tuple[str, Evidence]
 NO_ANSWER: Answer = ""
+ALIKE = 2
+"""Pods of one controller that are changed; the rest would only repeat it."""
 OTHER_DEVICE = "GPU 0: NVIDIA GPU (UUID: GPU-00000000-0000-4000-8000-000000000000)"
 
 
@@ -52,7 +56,15 @@ def gone(evidence: Evidence, namespace: str) -> Iterator[Change]:
 
 
 def own(evidence: Evidence, namespace: str) -> list[KubeObject]:
-    return [each for each in evidence.phases[-1].objects if is_in(namespace, each)]
+    """What the learner has, but of Pods that one controller made alike only two."""
+    found, seen = list[KubeObject](), Counter[str]()
+    for each in evidence.phases[-1].objects:
+        if is_in(namespace, each):
+            owner = next(owners(each), "") if each.get("kind") == "Pod" else ""
+            seen[owner] += 1
+            if not owner or seen[owner] <= ALIKE:
+                found.append(each)
+    return found
 
 
 def as_found(evidence: Evidence, thing: KubeObject) -> Iterator[KubeObject]:

@@ -34,7 +34,9 @@ def changes(phase: Phase, namespace: str) -> Iterator[tuple[str, Phase]]:
             yield what, swap(phase, {id(pod): on(pod, node)})
     if waiting and placed:
         node = str(Pod(placed[0]).node)
-        yield "one Pod fewer without a node", swap(phase, {id(waiting[0]): on(waiting[0], node)})
+        if len(waiting) > 1:
+            one = waiting[0]
+            yield "one Pod fewer without a node", swap(phase, {id(one): on(one, node)})
         yield "every Pod on a node", swap(phase, {id(each): on(each, node) for each in waiting})
 
 
