@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from gpulab.paths import ROOT
 from gpulab.recording import Recording
 
 FOLDER = Path(__file__).parent / "evidence"
-RECORDED = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
+RECORDED = tuple(sorted(path.name.partition(".")[0] for path in FOLDER.glob("*.json*")))
 
 
 def recording(exercise: str) -> Recording:
-    """To record anew: run `gpulab verify`, then copy its file from $GPULAB_HOME/verify/."""
-    return msgspec.json.decode((FOLDER / f"{exercise}.json").read_bytes(), type=Recording)
+    """To record anew: run `gpulab verify`, then copy its file from $GPULAB_HOME/verify/.
+
+    One that is large lies there as `gzip --best --no-name` packs it.
+    """
+    plain, packed = FOLDER / f"{exercise}.json", FOLDER / f"{exercise}.json.gz"
+    data = plain.read_bytes() if plain.is_file() else gzip.decompress(packed.read_bytes())
+    return msgspec.json.decode(data, type=Recording)
 
 
 def recorded(exercise: str) -> tuple[Exercise, Evidence, Mapping[str, Any]]:

@@ -108,7 +108,7 @@ def test_the_recordings_give_enough_cases() -> None:
 @pytest.mark.parametrize("edit", edits(), ids=lambda edit: f"{edit.kind} {edit.name}")
 def test_every_edit_changes_something(edit: Any) -> None:
     container = {"name": "a", "image": "i", "command": ["c"], "resources": {"limits": {}}}
-    container["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
+    container["resources"] = {"limits": {"nvidia.com/gpu": "1", "memory": "4Gi"}}
     pod_status = {
         "phase": "Succeeded",
         "containerStatuses": [{"allocatedResourcesStatus": [], "state": {}, "imageID": "x"}],

@@ -164,7 +164,7 @@ def test_a_phase_has_mutants_of_what_was_placed_and_what_was_not() -> None:
     ]  # fmt: skip
     phase = Phase("tried", objects=(*nodes, pod("a", "n", True), pod("b")))
     found = dict(changes(phase, "lab"))
-    assert len(found) == 7
+    assert len(found) == 6
     assert [each["kind"] for each in found["everything deleted"].objects] == ["Node", "Node"]
     ready = Cluster((found["every Pod on a node"],), "lab", "x")
     assert all(each["status"]["phase"] == "Running" for each in ready.phase.objects[2:])

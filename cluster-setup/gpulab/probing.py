@@ -6,7 +6,7 @@ command that comes by (`mend`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -46,9 +46,10 @@ def probed(
     grader: Api,
     answers: Answers,
     waiting: Waiting | None = None,
+    trials: Sequence[Trial] | None = None,
 ) -> tuple[Phase, ...]:
-    """Run every trial that exercise.toml lists; what they changed is put back at the end."""
-    trials = exercise.settings.probe
+    """Run the trials, or all that exercise.toml lists; what they changed is put back at the end."""
+    trials = exercise.settings.probe if trials is None else trials
     if not trials:
         return ()
     with (

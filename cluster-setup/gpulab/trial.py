@@ -68,7 +68,7 @@ class Bench:
     """Cleans up after each answer."""
     seed: str | None = None
     """What the values were drawn from."""
-    probed: dict[str, tuple[Phase, ...]] = field(default_factory=dict)
+    probed: dict[str, Phase] = field(default_factory=dict)
     """Trials of the state that stands there, by the answers that they depend on."""
     nodes: State = field(default_factory=dict)
     """As they were at first; empty where no answer has to do with them."""
@@ -121,7 +121,7 @@ def tried(
 def verdict(
     bench: Bench, kind: Kind, name: str, answers: Answers, must_fail: tuple[str, ...], began: float
 ) -> tuple[Case, Evidence]:
-    evidence = evidence_of(bench, answers)
+    evidence = evidence_of(bench, answers, must_fail if kind is Kind.WRONG else ())
     fault = judged(decide(bench.exercise, evidence, answers), kind, must_fail)
     return Case(kind, name, fault, time.monotonic() - began, must_fail), evidence
 
@@ -134,7 +134,7 @@ def answered(
     return verdict(bench, kind, name, read_answers(folder / ANSWERS), must_fail, began)[0]
 
 
-def evidence_of(bench: Bench, answers: Answers) -> Evidence:
+def evidence_of(bench: Bench, answers: Answers, must_fail: tuple[str, ...] = ()) -> Evidence:
     asked = bench.exercise.questions
     return gather(
         bench.api,
@@ -143,21 +143,38 @@ def evidence_of(bench: Bench, answers: Answers) -> Evidence:
         {},
         bench.record.speed,
         bench.seed,
-        before=(*given.as_found(bench.paths, bench.exercise), *trials_of(bench, answers)),
+        before=(
+            *given.as_found(bench.paths, bench.exercise),
+            *trials_of(bench, answers, must_fail),
+        ),
         probes=try_answers(bench.admin, asked, bench.exercise.namespace, answers),
     )
 
 
-def trials_of(bench: Bench, answers: Answers) -> tuple[Phase, ...]:
-    """Run the trials once for a state and the answers that they depend on."""
-    if not bench.exercise.settings.probe:
+def trials_of(bench: Bench, answers: Answers, must_fail: tuple[str, ...] = ()) -> tuple[Phase, ...]:
+    """Run each trial once for a state and the answers that it depends on.
+
+    None is run where the checks that must fail rest on none.
+    """
+    trials = bench.exercise.settings.probe
+    if not trials:
         return ()
-    asked = [name for each in bench.exercise.settings.probe for name in each.asks]
-    key = repr([answers.get(name) for name in asked])
-    if key not in bench.probed:
+    if must_fail and not needs_trials(bench.exercise, must_fail):
+        return tuple(Phase(each.phase, untried="this proof needs no trial") for each in trials)
+    keys = [repr([each.phase, *(answers.get(name) for name in each.asks)]) for each in trials]
+    new = [each for each, key in zip(trials, keys, strict=True) if key not in bench.probed]
+    if new:
         collect_settled(bench.api, bench.exercise)  # not while something is still being made
-        bench.probed[key] = probing.probed(bench.paths, bench.exercise, bench.api, answers)
-    return bench.probed[key]
+        found = probing.probed(bench.paths, bench.exercise, bench.api, answers, trials=new)
+        phases = {each.phase: key for each, key in zip(trials, keys, strict=True)}
+        bench.probed.update({phases[each.name]: each for each in found})
+    return tuple(bench.probed[key] for key in keys)
+
+
+def needs_trials(exercise: Exercise, names: tuple[str, ...]) -> bool:
+    judges = [(each.name, each.phases) for each in exercise.checks]
+    judges += [(each.question, each.phases) for each in exercise.keys]
+    return any(phases for name, phases in judges if name in names)
 
 
 def apply(bench: Bench, folder: Path, *, may_be_refused: bool) -> None:
