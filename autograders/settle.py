@@ -20,14 +20,18 @@ def in_flight(phase: Phase, namespace: str, settled: str = FINISHED) -> tuple[st
     if settled == RUNNING:
         pods = [Pod(each) for each in own if each.get("kind") == "Pod"]
         texts = [pods_to_come(each, pods) for each in own if each.get("kind") == "Job"]
-        own = [each for each in own if not (each.get("kind") == "Pod" and Pod(each).is_ready)]
+        own = [each for each in own if not (each.get("kind") == "Pod" and stays(Pod(each)))]
         return tuple(text for text in (*texts, *map(waits_for, own)) if text)
     return tuple(text for text in map(waits_for, own) if text)
 
 
+def stays(pod: Pod) -> bool:
+    return pod.is_ready and not pod.meta.get("deletionTimestamp")
+
+
 def pods_to_come(job: KubeObject, pods: list[Pod]) -> str:
     """Wait for its controller to make the Pods; not after one has failed, for it backs off then."""
-    mine = pods_of(job, pods, ())
+    mine = [each for each in pods_of(job, pods, ()) if not each.meta.get("deletionTimestamp")]
     alive = [each for each in mine if not each.is_finished]
     if any(each.phase == "Failed" for each in mine) or len(alive) >= wanted(job):
         return ""

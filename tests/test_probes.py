@@ -138,6 +138,20 @@ def pod(name: str, node: str = "", ready: bool = False, phase: str = "Running") 
     }
 
 
+def gone(name: str) -> Object:
+    """Killed, and there until its Job has counted it."""
+    found = pod(name, "n", phase="Failed")
+    found["metadata"]["deletionTimestamp"] = "now"
+    return found
+
+
+def leaving(name: str) -> Object:
+    """It still runs, and holds what it had."""
+    found = pod(name, "n", ready=True)
+    found["metadata"]["deletionTimestamp"] = "now"
+    return found
+
+
 @pytest.mark.parametrize(
     ("objects", "awaited"),
     [
@@ -147,6 +161,8 @@ def pod(name: str, node: str = "", ready: bool = False, phase: str = "Running") 
         ([job(), pod("a", "n", True)], "Job train to have 2 Pods"),
         ([job(), pod("a", "n", True), pod("b", "n", phase="Failed")], ""),
         ([job(suspend=True)], ""),
+        ([job(1), gone("a")], "Job train to have 1 Pods"),
+        ([job(1), pod("b", "n", True), leaving("a")], "Pod a to be gone"),
     ],
 )
 def test_running_is_settled_once_every_pod_is_ready_or_has_no_room(

@@ -218,14 +218,16 @@ def test_what_a_submission_must_not_do_is_refused_by_its_role_and_told(learner: 
     role += " namespace: gpu-access}, rules: []}"
     space = "{apiVersion: v1, kind: Namespace, metadata: {name: mine}}"
     (folder / "pod.yaml").write_text("\n---\n".join([manifest, event, role, space]))
-    (folder / "commands.sh").write_text(
-        "kubectl replace --force -f pod.yaml\nkubectl get nodes\nkubectl delete namespace default\n"
-    )
+    lines = ["delete pods --all -n gpu-access --now", "apply -f pod.yaml", "get nodes"]
+    lines += ["delete namespace default", "create rolebinding r"]
+    (folder / "commands.sh").write_text("".join(f"kubectl {each}\n" for each in lines))
     report = replayed(learner, SECOND)
     assert report["score"] == 10.0  # the Pod is as it should be
     told = [each for each in report["warnings"] if each.startswith("replay: ")]
-    assert len(told) == 3
-    assert all("orbidden" in each for each in told)
+    assert [each.split(":")[1].strip() for each in told] == [
+        f"kubectl {each}" for each in lines[1:]
+    ]
+    assert all("orbidden" in each for each in told[:-1])
 
 
 @pytest.mark.live

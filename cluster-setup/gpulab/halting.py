@@ -65,14 +65,17 @@ def halt(api: Api, namespace: str, jobs: Sequence[str]) -> None:
 
 
 def left(api: Api, namespace: str, jobs: Sequence[str]) -> str | None:
-    """Delete what the Jobs still have; name it."""
+    """Delete what the Jobs still have, and what is on its way out and holds GPUs; name it."""
     mine = [each for each in items(api, jobs_path(namespace)) if each["metadata"]["name"] in jobs]
     for job in mine:
         if not is_suspended(job) and not end_of(job):
             return f"Job {job['metadata']['name']} running"
     uids = {each["metadata"]["uid"] for each in mine}
-    pods = [each for each in items(api, pods_path(namespace)) if uids & set(owners(each))]
-    names = [each["metadata"]["name"] for each in pods if not is_over(each)]
+    names = [
+        each["metadata"]["name"]
+        for each in items(api, pods_path(namespace))
+        if not is_over(each) and (uids & set(owners(each)) or is_leaving(each))
+    ]
     remove(api, namespace, names)
     return f"Pod {names[0]} there" if names else None
 
@@ -83,4 +86,10 @@ def is_suspended(job: dict[str, Any]) -> bool:
 
 
 def is_over(pod: dict[str, Any]) -> bool:
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    """It ended and stays; one that is being deleted may say Failed until its Job has counted it."""
+    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return ended and not is_leaving(pod)
+
+
+def is_leaving(pod: dict[str, Any]) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))

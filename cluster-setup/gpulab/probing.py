@@ -21,7 +21,7 @@ from autograders.quiz.marking import as_number, is_blank
 from autograders.rights import Rule
 from autograders.trials import Step, Trial
 from gpulab import halting, steps
-from gpulab.grants import Grant, acting, granted
+from gpulab.grants import Grant, acting, granted, revoke
 from gpulab.paths import LabPaths
 from gpulab.pki import write_private
 from gpulab.steps import Refused, Site, Untried
@@ -120,6 +120,7 @@ def mend(paths: LabPaths) -> bool:
         return False
     with connect(paths.kubeconfig, read_only=False) as admin:
         put_back(admin, before)
+        revoke(admin, grants(before.namespace))
     file(paths).unlink(missing_ok=True)
     return True
 
