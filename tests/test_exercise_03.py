@@ -260,13 +260,17 @@ def test_nobody_may_act_as_the_probe_once_it_is_over(planner: Lab) -> None:
 
 
 @pytest.mark.live
-def test_another_exercise_brings_the_labs_own_nodes_back(planner: Lab) -> None:
+def test_another_exercise_or_a_reset_brings_the_labs_own_nodes_back(planner: Lab) -> None:
     assert "gpulab start 01 --yes" in said(planner.gpulab("start", "01"))[1]
-    done = planner.gpulab("start", "01", "--yes")
+    assert "gpulab reset --lab --yes" in said(planner.gpulab("reset", "--lab"))[1]
+    done = planner.gpulab("reset", "--lab", "--yes")
     assert done.returncode == 0, done.stderr
+    assert planner.gpulab("start", "01").returncode == 0
     names = {each["metadata"]["name"] for each in planner.get("nodes")["items"]}
     assert names == {"h100-1", "h100-2", "a100-1", "l40s-1", "cpu-1"}
     assert planner.status()["ready"]
     what, do = said(planner.gpulab("check", "03"))
     assert "other nodes" in what
     assert "gpulab start 03 --yes" in do
+    assert "usual nodes" in planner.gpulab("reset", "--lab").stdout
+    assert "name an exercise" in said(planner.gpulab("reset"))[0]

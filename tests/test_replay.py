@@ -219,7 +219,7 @@ def test_what_a_submission_must_not_do_is_refused_by_its_role_and_told(learner: 
     space = "{apiVersion: v1, kind: Namespace, metadata: {name: mine}}"
     (folder / "pod.yaml").write_text("\n---\n".join([manifest, event, role, space]))
     lines = ["delete pods --all -n gpu-access --now", "apply -f pod.yaml", "get nodes"]
-    lines += ["delete namespace default", "create rolebinding r"]
+    lines.append("delete namespace default")
     (folder / "commands.sh").write_text("".join(f"kubectl {each}\n" for each in lines))
     report = replayed(learner, SECOND)
     assert report["score"] == 10.0  # the Pod is as it should be
@@ -227,7 +227,7 @@ def test_what_a_submission_must_not_do_is_refused_by_its_role_and_told(learner: 
     assert [each.split(":")[1].strip() for each in told] == [
         f"kubectl {each}" for each in lines[1:]
     ]
-    assert all("orbidden" in each for each in told[:-1])
+    assert all("orbidden" in each for each in told)
 
 
 @pytest.mark.live

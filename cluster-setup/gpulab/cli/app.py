@@ -205,14 +205,21 @@ def hint(
 
 @app.command()
 def reset(
-    exercise: Exercise,
+    exercise: Annotated[
+        Optional[str],  # noqa: UP045 (typer reads it at run time)
+        typer.Argument(help="Its number or name: 01, deploy-gpu-pod."),
+    ] = None,
     name: Name = DEFAULT_NAME,
     answers: Annotated[bool, typer.Option("--answers", help="Delete your answers, too.")] = False,
+    lab: Annotated[
+        bool, typer.Option("--lab", help="Instead: give the lab its usual nodes again.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --lab: do not ask.")] = False,
 ) -> None:
     """Delete what you made in an exercise and give you its starting state again."""
     from gpulab.cli import reset as command
 
-    command.reset(exercise, name, answers=answers)
+    command.reset(exercise, name, answers=answers, lab=lab, yes=yes)
 
 
 @app.command()

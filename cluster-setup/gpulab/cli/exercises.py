@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import typer
 
 from autograders.collect import Waiting
 from autograders.errors import InputError
@@ -18,8 +15,7 @@ from autograders.load import Exercise, find_exercise, read_variant
 from autograders.model import Phase, Probe, Report
 from autograders.quiz import read_answers
 from gpulab.cli.lab import err, out
-from gpulab.lab import Record
-from gpulab.paths import ROOT, LabPaths
+from gpulab.paths import ROOT
 from gpulab.workspace import answers_file
 
 EXERCISES = ROOT / "exercises"
@@ -36,13 +32,15 @@ class Target:
 
 def start(text: str, name: str, *, yes: bool) -> None:
     """Apply setup.yaml and lay an empty answers.toml in the learner's folder."""
-    from gpulab import given, lab, probing, reset, workspace
+    from gpulab import given, lab, own_nodes, probing, reset, workspace
+    from gpulab.cli import nodes
 
     exercise = exercise_of(text)
     paths, record = lab.existing(name)
     reset.refuse_foreign(paths, exercise)
     probing.mend(paths)
-    _swap_nodes(paths, record, exercise, yes)
+    if fleet := own_nodes.to_swap(record, exercise):
+        nodes.replace(paths, record, fleet, f"start {exercise.short}", yes=yes)
     said = given.begin(paths, exercise)
     out.print(said or "Started before; what you made since stays.", highlight=False)
     workspace.update()
@@ -50,25 +48,6 @@ def start(text: str, name: str, *, yes: bool) -> None:
         out.print(f"Your answers go into {file}", highlight=False)
     out.print(f"{exercise.title}: work in namespace {exercise.namespace}; ", end="")
     out.print(f"gpulab check {exercise.short} grades it.")
-
-
-def _swap_nodes(paths: LabPaths, record: Record, exercise: Exercise, yes: bool) -> None:
-    """Give the lab the nodes that the exercise is about, once the learner agrees."""
-    from gpulab import given, lifecycle, own_nodes
-
-    fleet = own_nodes.to_swap(record, exercise)
-    if fleet is None:
-        return
-    short = exercise.short
-    what = f"exercise {short} has other nodes; the lab's nodes go, with every Pod on them"
-    if not yes:
-        if not sys.stdin.isatty():
-            raise InputError(what, f"if nothing on them is needed: gpulab start {short} --yes")
-        err.print(what, highlight=False)
-        typer.confirm("Replace them?", abort=True)
-    with err.status("Replacing the nodes"):
-        lifecycle.swap(paths, record, fleet)
-    given.forget_all(paths)
 
 
 def check(text: str, name: str, kubeconfig: Path | None, *, json: bool, replay: bool) -> int:
