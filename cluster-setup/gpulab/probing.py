@@ -52,16 +52,16 @@ def probed(
     trials = exercise.settings.probe if trials is None else trials
     if not trials:
         return ()
-    with (
-        connect(paths.kubeconfig, read_only=False) as admin,
-        granted(admin, grants(exercise.namespace)),
-        acting(paths, USER) as api,
-    ):
-        jobs = tuple(halting.running(api, exercise.namespace))
+    with connect(paths.kubeconfig, read_only=False) as admin:
+        jobs = tuple(halting.running(admin, exercise.namespace))
         if not jobs:
             untried = f"there is no running Job in namespace {exercise.namespace}"
             return tuple(Phase(each.phase, untried=untried) for each in trials)
-        with as_before(paths, api, exercise.namespace, jobs) as site:
+        with (
+            granted(admin, grants(exercise.namespace)),
+            acting(paths, USER) as api,
+            as_before(paths, api, exercise.namespace, jobs) as site,
+        ):
             return tuple(tried(site, trial, exercise, grader, answers, waiting) for trial in trials)
 
 

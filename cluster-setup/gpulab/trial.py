@@ -23,6 +23,7 @@ from autograders.model import Answers, Evidence, Phase
 from autograders.proof import Case, Kind, judged
 from autograders.quiz import read_answers
 from autograders.run import decide
+from autograders.trials import Trial
 from gpulab import given, kubectl, node_state, probing
 from gpulab.dry_run import try_answers
 from gpulab.lab import Record
@@ -154,27 +155,34 @@ def evidence_of(bench: Bench, answers: Answers, must_fail: tuple[str, ...] = ())
 def trials_of(bench: Bench, answers: Answers, must_fail: tuple[str, ...] = ()) -> tuple[Phase, ...]:
     """Run each trial once for a state and the answers that it depends on.
 
-    None is run where the checks that must fail rest on none.
+    Of a wrong answer only those that the checks rest on which must fail.
     """
     trials = bench.exercise.settings.probe
-    if not trials:
-        return ()
-    if must_fail and not needs_trials(bench.exercise, must_fail):
-        return tuple(Phase(each.phase, untried="this proof needs no trial") for each in trials)
-    keys = [repr([each.phase, *(answers.get(name) for name in each.asks)]) for each in trials]
-    new = [each for each, key in zip(trials, keys, strict=True) if key not in bench.probed]
+    wanted = needed(bench.exercise, must_fail) if must_fail else {each.phase for each in trials}
+    new = [
+        each for each in trials if each.phase in wanted and key(each, answers) not in bench.probed
+    ]
     if new:
         collect_settled(bench.api, bench.exercise)  # not while something is still being made
         found = probing.probed(bench.paths, bench.exercise, bench.api, answers, trials=new)
-        phases = {each.phase: key for each, key in zip(trials, keys, strict=True)}
-        bench.probed.update({phases[each.name]: each for each in found})
-    return tuple(bench.probed[key] for key in keys)
+        bench.probed.update(zip((key(each, answers) for each in new), found, strict=True))
+    return tuple(
+        bench.probed.get(key(each, answers))
+        or Phase(each.phase, untried="this proof does not need it")
+        for each in trials
+    )
 
 
-def needs_trials(exercise: Exercise, names: tuple[str, ...]) -> bool:
+def key(trial: Trial, answers: Answers) -> str:
+    """What the trial of one state depends on."""
+    return repr([trial.phase, *(answers.get(name) for name in trial.asks)])
+
+
+def needed(exercise: Exercise, names: tuple[str, ...]) -> set[str]:
+    """Phases that these checks and questions look at."""
     judges = [(each.name, each.phases) for each in exercise.checks]
     judges += [(each.question, each.phases) for each in exercise.keys]
-    return any(phases for name, phases in judges if name in names)
+    return {phase for name, phases in judges for phase in phases if name in names}
 
 
 def apply(bench: Bench, folder: Path, *, may_be_refused: bool) -> None:
