@@ -42,6 +42,7 @@ def swap(paths: LabPaths, record: Record, fleet: str) -> Record:
     check_data(fleet)
     new = replace(record, fleet=fleet)
     with locked(paths), connect(paths.kubeconfig, read_only=False) as api:
+        api.text("/readyz")  # a lab that is down says so before anything is changed
         embedded.simulator(paths).stop()
         ready.remove_nodes(api)
         write_record(paths, new)
