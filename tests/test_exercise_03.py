@@ -252,6 +252,19 @@ def test_a_trial_that_is_ended_is_put_right(planner: Lab, how: signal.Signals) -
 
 
 @pytest.mark.live
+def test_two_checks_at_once_try_one_after_the_other(planner: Lab) -> None:
+    solve(planner)
+    settled(planner)
+    before = state(planner)
+    first = planner.begin("check", "03")
+    eventually(lambda: (planner.root / "probing.json").exists(), 20)
+    assert check(planner)["score"] == 10.0
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert state(planner) == before
+
+
+@pytest.mark.live
 def test_nobody_may_act_as_the_probe_once_it_is_over(planner: Lab) -> None:
     solve(planner)
     check(planner)

@@ -6,10 +6,12 @@ command that comes by (`mend`).
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -23,10 +25,13 @@ from autograders.trials import Step, Trial
 from gpulab import halting, steps
 from gpulab.grants import Grant, acting, granted, revoke
 from gpulab.paths import LabPaths
-from gpulab.pki import write_private
+from gpulab.pki import private, write_private
 from gpulab.steps import Refused, Site, Untried
+from gpulab.waiting import eventually
 
 USER = "gpulab-probe"
+BUSY_SECONDS = 180.0
+"""Until another command's trials must be over; they take a minute at most."""
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -52,7 +57,8 @@ def probed(
     trials = exercise.settings.probe if trials is None else trials
     if not trials:
         return ()
-    with connect(paths.kubeconfig, read_only=False) as admin:
+    with alone(paths), connect(paths.kubeconfig, read_only=False) as admin:
+        clear_up(paths, admin)
         jobs = tuple(halting.running(admin, exercise.namespace))
         if not jobs:
             untried = f"there is no running Job in namespace {exercise.namespace}"
@@ -109,20 +115,39 @@ def put_back(api: Api, before: Before) -> None:
         halting.suspend(api, before.namespace, before.jobs, wanted=False)
 
 
-def mend(paths: LabPaths) -> bool:
-    """Put back what trials that were killed have left; False: there is nothing."""
+@contextmanager
+def alone(paths: LabPaths) -> Iterator[None]:
+    """One command tries things on a lab at a time; a second one waits for the first."""
+    with open(paths.root / "probing.lock", "w", opener=private) as lock:
+        eventually(lambda: taken(lock), BUSY_SECONDS, "wait until it has ended, then again")
+        yield
+
+
+def taken(lock: TextIO) -> str | None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "another gpulab trying things on this lab"
+    return None
+
+
+def mend(paths: LabPaths) -> None:
+    """Put back what trials that were killed have left, if there is anything."""
+    if file(paths).exists():
+        with alone(paths), connect(paths.kubeconfig, read_only=False) as admin:
+            clear_up(paths, admin)
+
+
+def clear_up(paths: LabPaths, admin: Api) -> None:
     try:
         before = msgspec.json.decode(file(paths).read_bytes(), type=Before)
     except FileNotFoundError:
-        return False
+        return
     except msgspec.MsgspecError:
-        file(paths).unlink()
-        return False
-    with connect(paths.kubeconfig, read_only=False) as admin:
-        put_back(admin, before)
-        revoke(admin, grants(before.namespace))
+        return file(paths).unlink()
+    put_back(admin, before)
+    revoke(admin, grants(before.namespace))
     file(paths).unlink(missing_ok=True)
-    return True
 
 
 def tried(
