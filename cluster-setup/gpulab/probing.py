@@ -53,11 +53,14 @@ def probed(
     waiting: Waiting | None = None,
     trials: Sequence[Trial] | None = None,
 ) -> tuple[Phase, ...]:
-    """Run the trials, or all that exercise.toml lists; what they changed is put back at the end."""
+    """Run the trials, or all that exercise.toml lists; what they changed is put back at the end.
+
+    Where another command may try things, too, within `alone`, until all is collected.
+    """
     trials = exercise.settings.probe if trials is None else trials
     if not trials:
         return ()
-    with alone(paths), connect(paths.kubeconfig, read_only=False) as admin:
+    with connect(paths.kubeconfig, read_only=False) as admin:
         clear_up(paths, admin)
         jobs = tuple(halting.running(admin, exercise.namespace))
         if not jobs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,17 +79,25 @@ def check(text: str, name: str, kubeconfig: Path | None, *, json: bool, replay: 
 def _live(exercise: Exercise, name: str, target: Target, waiting: Waiting) -> Report:
     """The cluster as it stands; what must be tried, is."""
     ours = target.provider != "existing"
-    return grade_live(
-        exercise,
-        target.kubeconfig,
-        answers_file(exercise.id),
-        provider=target.provider,
-        speed=target.speed,
-        seed=_seed(exercise),
-        waiting=waiting,
-        before=_before(exercise, name, waiting) if ours else (),
-        probes=_probes(exercise, name) if ours else {},
-    )
+    with _turn(name) if ours and exercise.settings.probe else nullcontext():
+        return grade_live(
+            exercise,
+            target.kubeconfig,
+            answers_file(exercise.id),
+            provider=target.provider,
+            speed=target.speed,
+            seed=_seed(exercise),
+            waiting=waiting,
+            before=_before(exercise, name, waiting) if ours else (),
+            probes=_probes(exercise, name) if ours else {},
+        )
+
+
+def _turn(name: str) -> AbstractContextManager[None]:
+    from gpulab import probing
+    from gpulab.paths import lab_paths
+
+    return probing.alone(lab_paths(name))
 
 
 def _replayed(exercise: Exercise, name: str, target: Target, waiting: Waiting) -> Report:
@@ -139,9 +148,9 @@ def _before(exercise: Exercise, name: str, waiting: Waiting) -> tuple[Phase, ...
     from gpulab import given, lab, own_nodes, probing
 
     paths, record = lab.existing(name)
-    probing.mend(paths)
     found = given.as_found(paths, exercise)
     if not exercise.settings.probe:
+        probing.mend(paths)
         return found
     own_nodes.expect(record, exercise)
     answers = read_answers(answers_file(exercise.id))
