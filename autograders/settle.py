@@ -20,13 +20,16 @@ def in_flight(phase: Phase, namespace: str, settled: str = FINISHED) -> tuple[st
     if settled == RUNNING:
         pods = [Pod(each) for each in own if each.get("kind") == "Pod"]
         texts = [pods_to_come(each, pods) for each in own if each.get("kind") == "Job"]
-        own = [each for each in own if not (each.get("kind") == "Pod" and stays(Pod(each)))]
-        return tuple(text for text in (*texts, *map(waits_for, own)) if text)
+        rest = [each for each in own if each.get("kind") != "Pod"]
+        texts += [waits_to_run(each) for each in pods] + [waits_for(each) for each in rest]
+        return tuple(text for text in texts if text)
     return tuple(text for text in map(waits_for, own) if text)
 
 
-def stays(pod: Pod) -> bool:
-    return pod.is_ready and not pod.meta.get("deletionTimestamp")
+def waits_to_run(pod: Pod) -> str:
+    if not pod.in_flight or pod.meta.get("deletionTimestamp") or not pod.node:
+        return pod.in_flight
+    return "" if pod.is_ready else f"Pod {pod.name} to be ready"
 
 
 def pods_to_come(job: KubeObject, pods: list[Pod]) -> str:
