@@ -34,6 +34,8 @@ class Reading:
     """Of a log: its key and text."""
     problems: tuple[Problem, ...] = ()
     """When it was not answered as it should be."""
+    absent: bool = False
+    """The server knows no such kind."""
 
 
 def collect(api: Api, exercise: Exercise, name: str = "final") -> Phase:
@@ -42,6 +44,9 @@ def collect(api: Api, exercise: Exercise, name: str = "final") -> Phase:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list_it = partial(read_list, api, exercise.namespace)
         lists = list(pool.map(list_it, settings.collect))
+        if lists and all(each.absent for each in lists):  # not even Pods
+            told = f"{api.server} does not answer as a Kubernetes API server does (404)"
+            raise Unreachable(told, UNREACHABLE)
         objects = tuple(each for reading in lists for each in reading.objects)
         keys = log_keys(objects, exercise.namespace, settings.logs)
         logs = list(pool.map(partial(read_log, api), keys))
@@ -72,11 +77,8 @@ def path_of(what: Collect, namespace: str) -> str:
 def read_list(api: Api, namespace: str, what: Collect) -> Reading:
     try:
         found = api.json(path_of(what, namespace))
-    except ApiAbsent:
-        if not group_of(what.api):  # every cluster knows the core kinds
-            told = f"{api.server} does not answer as a Kubernetes API server does (404)"
-            raise Unreachable(told, UNREACHABLE) from None
-        return Reading()  # this cluster does not know the kind: no objects of it
+    except ApiAbsent:  # this cluster does not know the kind: no objects of it
+        return Reading(absent=True)
     except ApiProblem as problem:
         return Reading(problems=(Problem(what.resource, str(problem)),))
     kind = {"apiVersion": what.api, "kind": str(found.get("kind", "")).removesuffix("List")}

@@ -1,6 +1,6 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
-python -m tests.bench [start] [grade] [memory] [scale] [--runs 7]
+python -m tests.bench [start] [operator] [pods] [grade] [memory] [scale] [--runs 7]
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from tests.bench import grade, memory, scale, start
+from tests.bench import grade, memory, operator, pods, scale, start
 from tests.bench.measure import Row, show
 
-BENCHMARKS = {"start": start.measure, "grade": grade.measure, "memory": memory.measure}
+BENCHMARKS = {
+    "start": start.measure,
+    "operator": operator.measure,
+    "pods": pods.measure,
+    "grade": grade.measure,
+    "memory": memory.measure,
+}
 LARGE = {"scale": scale.measure}  # minutes each: only when named
 
 
