@@ -52,7 +52,7 @@ def create(paths: LabPaths, fleet: str, speed: float) -> Record:
     config = paths.root / "kwokctl.yaml"
     etcd = pki.make_etcd_pki(paths.pki)
     write_private(config, kwokctl.configuration(chosen, programs, kubelet, etcd).encode())
-    _start_simulator(paths, record)
+    _start_simulator(paths, record, install=True)
     _kwokctl(paths, "create", "cluster", "--config", str(config), "--kubeconfig", os.devnull)
     write_record(paths, record)
     return record
@@ -165,9 +165,9 @@ def _write_kubeconfigs(paths: LabPaths, record: Record) -> None:
         )
 
 
-def _start_simulator(paths: LabPaths, record: Record) -> None:
+def _start_simulator(paths: LabPaths, record: Record, *, install: bool = False) -> None:
     config = paths.root / "simulator.json"
-    write_private(config, Config.of(paths, record).to_json())
+    write_private(config, Config.of(paths, record, install=install).to_json())
     simulator(paths).start(
         [sys.executable, "-m", "gpulab.sim", str(config)],
         paths.logs / "simulator.log",

@@ -18,6 +18,12 @@ from gpulab.sim.gpus import load_driver, load_models
 from gpulab.sim.images import Images
 from gpulab.sim.kubelet import Kubelets, wait_for
 from gpulab.sim.nodes import make_nodes
+from gpulab.sim.operator import Operator
+from gpulab.sim.operator.driver_manager import DriverManager
+from gpulab.sim.operator.install import install
+from gpulab.sim.operator.operands import cluster_policy, load
+from gpulab.sim.operator.policy import all_images
+from gpulab.sim.pace import Pace
 from gpulab.sim.runtime import World
 from gpulab.sim.server import metrics, serve
 from gpulab.sim.workloads import Catalogue
@@ -37,15 +43,23 @@ async def main(config: Config) -> None:
         driver=load_driver(DATA / "nvidia.toml"),
         speed=config.speed,
     )
+    world.pace = Pace(config.speed, None)
+    operands = load()
+    images = set(all_images(operands, cluster_policy()["spec"]))
     nodes = make_nodes(load_fleet(config.fleet), load_models(DATA / "gpus"), config.seed)
-    kubelets = Kubelets(nodes, world, config.port)
+    kubelets = Kubelets(nodes, world, config.port, images)
+    operator = Operator(api, operands, kubelets.nodes, world.pace)
+    DriverManager(kubelets, world)
     try:
         await wait_for(api, API_SECONDS)
-        await kubelets.register()
         async with asyncio.TaskGroup() as group:
+            if config.install:
+                group.create_task(install(api))
+            await kubelets.register()
             group.create_task(serve(kubelets, config.kubelet, config.port))
             group.create_task(metrics.serve(api, config))
             group.create_task(kubelets.follow())
+            group.create_task(operator.run())
     finally:
         await api.close()
 

@@ -36,6 +36,7 @@ class ApiError(Exception):
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
+        self.message = message
 
 
 class Api:
@@ -55,11 +56,16 @@ class Api:
     async def get(self, path: str) -> Object:
         return await self._request("GET", path)
 
-    async def create(self, path: str, body: Object) -> Object:
-        return await self._request("POST", path, body)
+    async def create(self, path: str, body: Object, manager: str = "") -> Object:
+        return await self._request("POST", _managed(path, manager), body)
 
-    async def patch(self, path: str, body: Object, kind: str = STRATEGIC) -> Object:
-        return await self._request("PATCH", path, body, kind)
+    async def replace(self, path: str, body: Object, manager: str = "") -> Object:
+        return await self._request("PUT", _managed(path, manager), body)
+
+    async def patch(
+        self, path: str, body: Object, kind: str = STRATEGIC, manager: str = ""
+    ) -> Object:
+        return await self._request("PATCH", _managed(path, manager), body, kind)
 
     async def delete(self, path: str, body: Object) -> Object:
         return await self._request("DELETE", path, body)
@@ -116,6 +122,11 @@ class Api:
                     version = item["metadata"]["resourceVersion"]
                     if change["type"] != "BOOKMARK":
                         yield change["type"], item
+
+
+def _managed(path: str, manager: str) -> str:
+    """Name who writes; without a name it is a kubelet, by the User-Agent."""
+    return f"{path}?fieldManager={manager}" if manager else path
 
 
 def _tls(identity: Identity) -> ssl.SSLContext:

@@ -31,9 +31,10 @@ class Config(msgspec.Struct, frozen=True):
     fleet: str
     seed: str  # decides the UUIDs of the simulated devices
     speed: float = 1.0  # divides pull, back-off and grace times
+    install: bool = False  # NVIDIA's operator first: the cluster is new
 
     @classmethod
-    def of(cls, paths: LabPaths, record: Record) -> Config:
+    def of(cls, paths: LabPaths, record: Record, *, install: bool = False) -> Config:
         """Build the configuration of a lab of provider `embedded`."""
         cluster, pki = paths.cluster / "pki", paths.pki
         return cls(
@@ -45,6 +46,7 @@ class Config(msgspec.Struct, frozen=True):
             fleet=record.fleet,
             seed=record.uid,
             speed=record.speed,
+            install=install,
         )
 
     def to_json(self) -> bytes:

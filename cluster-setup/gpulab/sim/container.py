@@ -18,6 +18,7 @@ from gpulab.sim.program import (
     Memory,
     Program,
     Provide,
+    Require,
     Run,
     Sleep,
     Surroundings,
@@ -26,6 +27,7 @@ from gpulab.sim.runtime import NodeState, World
 from gpulab.sim.status import Container, exit_reason, parse, running, terminated, waiting
 from gpulab.sim.turns import Turns
 
+OPERATOR = "gpu-operator"  # the namespace of NVIDIA's operator
 JOB_SECONDS = 5.0  # how long an unmodelled process under a Job takes to finish
 KILLED, TERMINATED = 137, 143  # 128 + SIGKILL, 128 + SIGTERM
 Say = Callable[[Container, Event], Awaitable[None]]
@@ -92,7 +94,18 @@ class Lifecycle:
             self.world.driver,
             self.container.gpus,
             self._inputs,
+            pace=self.world.pace,
+            cdi=self.node.cdi,
         )
+
+    @property
+    def hurried(self) -> bool:
+        """Whether it is a container of the GPU Operator's in a lab that is coming up."""
+        return self.operand and self.world.pace.hurried(_now(exact=True))
+
+    @property
+    def operand(self) -> bool:
+        return bool(self.pod["metadata"]["namespace"] == OPERATOR)
 
     @property
     def address(self) -> str:
@@ -129,6 +142,13 @@ class Lifecycle:
             self.terminate(KILLED)
         else:
             self.terminate(program.term_code if isinstance(program, Program) else TERMINATED)
+
+    def recall(self) -> None:
+        """Provide again what this container left when it ended well, before a restart of ours."""
+        program = self.program() if self.container.exit_code == 0 else None
+        for fact in program.leaves if isinstance(program, Program) else ():
+            ended = parse(self.container.state["terminated"]["finishedAt"])
+            self.node.facts.provide(fact, self._owner(Provide(fact, stays=True)), ended)
 
     def vanish(self) -> None:
         """The Pod is gone: its process, and what that provided, go with it."""
@@ -340,7 +360,9 @@ class Lifecycle:
                 due = (run.clock.now - _now(exact=True)).total_seconds() + event.seconds
                 await asyncio.sleep(max(due, 0.001))  # also a loop without pause lets others run
             elif isinstance(event, Provide):
-                facts.provide(event.fact, self._key, run.clock.now)
+                facts.provide(event.fact, self._owner(event), run.clock.now)
+            elif isinstance(event, Require) and not facts.holds(event.fact):
+                return 1, ""
             elif isinstance(event, Await):
                 await facts.wait(event.fact, event.present)
                 run.waited(facts.since(event.fact, event.present) or _now(exact=True))
@@ -371,6 +393,9 @@ class Lifecycle:
     @property
     def _key(self) -> str:
         return f"{self.pod['metadata']['uid']}/{self.container.name}"
+
+    def _owner(self, event: Provide) -> str:
+        return str(self.pod["metadata"]["uid"]) if event.stays else self._key
 
     def _under_job(self) -> bool:
         owners = self.pod["metadata"].get("ownerReferences") or []

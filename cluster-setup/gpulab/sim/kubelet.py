@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
 
 from gpulab.sim.api import Api, ApiError, Object
 from gpulab.sim.nodes import Node, manifest, status
+from gpulab.sim.offered import Offer
 from gpulab.sim.pod import PodWorker
 from gpulab.sim.runtime import NodeState, World
 
@@ -23,20 +25,32 @@ PRESENT = ("registry.k8s.io/pause:3.10.1",)
 class Kubelets:
     """One object for all nodes of the fleet; a worker per Pod."""
 
-    def __init__(self, nodes: dict[str, Node], world: World, port: int) -> None:
-        self._nodes = {name: NodeState(node, set(PRESENT)) for name, node in nodes.items()}
+    def __init__(
+        self, nodes: dict[str, Node], world: World, port: int, images: Iterable[str] = ()
+    ) -> None:
+        self.nodes = {name: NodeState(node, {*PRESENT, *images}) for name, node in nodes.items()}
         self._world = world
         self._port = port
         self._workers: dict[str, PodWorker] = {}  # by Pod UID
+        having = (state for state in self.nodes.values() if state.node.gpus)
+        self._offers = {state.node.name: Offer(state, world) for state in having}
 
     async def register(self) -> None:
         """Create each Node, or renew the status of one that exists."""
         gate = asyncio.Semaphore(AT_ONCE)
-        await asyncio.gather(*(self._register(state.node, gate) for state in self._nodes.values()))
+        await asyncio.gather(*(self._register(state.node, gate) for state in self.nodes.values()))
 
     async def follow(self) -> None:
-        """Follow the Pods, for ever."""
-        await self._world.api.follow(BOUND, self._changed, self._listed)
+        """Follow the Pods, and write what each node offers; for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._world.api.follow(BOUND, self._changed, self._listed))
+            for offer in self._offers.values():
+                group.create_task(offer.run())
+
+    def pods_on(self, node: str) -> list[Object]:
+        """The Pods bound to a node."""
+        every = [worker.pod for worker in self._workers.values()]
+        return [pod for pod in every if pod["spec"]["nodeName"] == node]
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of a Pod by name."""
@@ -50,13 +64,15 @@ class Kubelets:
         async with gate:
             api = self._world.api
             try:
-                await api.create("/api/v1/nodes", manifest(node, self._world.driver, self._port))
+                await api.create("/api/v1/nodes", manifest(node, self._port))
             except ApiError as error:
                 if error.reason != "AlreadyExists":
                     raise
-                await api.patch(
+                known = await api.patch(
                     f"/api/v1/nodes/{node.name}/status", {"status": status(node, self._port)}
                 )
+                if offer := self._offers.get(node.name):
+                    offer.adopt(known)
 
     def _listed(self, pods: list[Object]) -> None:
         """Restore every allocation before the first new one is made."""
@@ -86,7 +102,7 @@ class Kubelets:
             worker.start()
 
     def _make(self, pod: dict[str, Any]) -> PodWorker | None:
-        state = self._nodes.get(pod["spec"]["nodeName"])
+        state = self.nodes.get(pod["spec"]["nodeName"])
         if state is None:
             return None
         worker = self._workers[pod["metadata"]["uid"]] = PodWorker(pod, state, self._world)

@@ -313,6 +313,16 @@ def devices_unavailable(resource: str, requested: int, available: int) -> Event:
     return allocate_failed(message)
 
 
+def no_runtime(handler: str) -> Event:
+    """Fail to make a sandbox under a RuntimeClass whose handler containerd does not know.
+
+    containerd internal/cri/server/sandbox_run.go and internal/cri/config/config.go.
+    """
+    cause = f'failed to get sandbox runtime: no runtime for "{handler}" is configured'
+    text = f"Failed to create pod sandbox: rpc error: code = Unknown desc = {cause}"
+    return Event("FailedCreatePodSandBox", text, "Warning")
+
+
 def devices_unregistered(resource: str) -> Event:
     """Refuse a Pod whose device plugin has not registered since kubelet started."""
     return allocate_failed(f"cannot allocate unregistered device {resource}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpulab.fleets import Fleet, NodeShape, shapes
-from gpulab.sim.gpus import Driver, Gpu, GpuModel, labels, node_gpus
+from gpulab.sim.gpus import Gpu, GpuModel, node_gpus
 from gpulab.versions import versions
 
 GPU = "nvidia.com/gpu"
@@ -48,14 +48,14 @@ def _pod_cidr(index: int) -> ipaddress.IPv4Network:
     return ipaddress.IPv4Network((int(PODS.network_address) + (index << 8), 24))
 
 
-def manifest(node: Node, driver: Driver, port: int) -> dict[str, Any]:
+def manifest(node: Node, port: int) -> dict[str, Any]:
     """The Node object as POSTed; KWOK adds the conditions."""
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
             "name": node.name,
-            "labels": _labels(node, driver),
+            "labels": _labels(node),
             "annotations": {"kwok.x-k8s.io/node": "fake"},
         },
         "spec": {"podCIDR": str(node.pod_cidr), "podCIDRs": [str(node.pod_cidr)]},
@@ -64,7 +64,7 @@ def manifest(node: Node, driver: Driver, port: int) -> dict[str, Any]:
 
 
 def status(node: Node, port: int) -> dict[str, Any]:
-    """Everything of the node's status that is not a condition."""
+    """Everything of the node's status that is neither a condition nor a device plugin's."""
     group = node.shape.group
     kept = group.reserved
     capacity = _resources(group.cpu, group.memory_gib, node)
@@ -84,7 +84,7 @@ def status(node: Node, port: int) -> dict[str, Any]:
 
 
 def _resources(cpu: int, memory_gib: int, node: Node) -> dict[str, str]:
-    resources = {
+    return {
         "cpu": str(cpu),
         "memory": f"{memory_gib * 2**20}Ki",
         "pods": str(node.shape.group.pods),
@@ -92,23 +92,17 @@ def _resources(cpu: int, memory_gib: int, node: Node) -> dict[str, str]:
         "hugepages-1Gi": "0",
         "hugepages-2Mi": "0",
     }
-    return resources | ({GPU: str(len(node.gpus))} if node.gpus else {})
 
 
-def _labels(node: Node, driver: Driver) -> dict[str, str]:
+def _labels(node: Node) -> dict[str, str]:
+    """What the kubelet sets, and NFD where it sees a PCI device of NVIDIA's."""
     plain = {
         "kubernetes.io/hostname": node.name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",
     }
-    found: dict[str, str] = {}
-    if node.gpus:
-        found = {
-            "feature.node.kubernetes.io/pci-10de.present": "true",
-            "nvidia.com/gpu.present": "true",
-            **labels(node.gpus[0].model, len(node.gpus), driver),
-        }
-    return plain | found | node.shape.group.labels
+    seen = {"feature.node.kubernetes.io/pci-10de.present": "true"} if node.gpus else {}
+    return plain | seen | node.shape.group.labels
 
 
 def _node_info() -> dict[str, str]:

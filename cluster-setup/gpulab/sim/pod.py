@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from gpulab.sim import admission, messages, references
+from gpulab.sim import admission, messages, references, sandbox
 from gpulab.sim.api import ApiError
 from gpulab.sim.container import Lifecycle
 from gpulab.sim.devices import DevicesUnavailable
@@ -21,6 +21,7 @@ from gpulab.sim.status import (
     Conditions,
     Container,
     container_status,
+    gpus_of,
     parse,
     phase,
     pod_resources,
@@ -80,6 +81,9 @@ class PodWorker:
                 self._node.addresses.restore(address)
         for entry, lifecycle in self._entries():
             self._restore(entry, lifecycle.container, final)
+        if not final and not self.pod["metadata"].get("deletionTimestamp"):
+            for lifecycle in self.inits:
+                lifecycle.recall()
         done = {c["type"]: c["status"] for c in status.get("conditions") or []}
         self._initialized = done.get("Initialized") == "True"
 
@@ -163,6 +167,7 @@ class PodWorker:
             await self._world.pass_time(pause)
             pause = min(pause * 2, messages.MOUNT_RETRY_MAX)
         await self._world.pass_time(SANDBOX_SECONDS)
+        await sandbox.wait_for_runtime(self._world, self._node, self.pod, self._say)
         self._set_up_network()
         return True
 
@@ -192,9 +197,12 @@ class PodWorker:
 
     async def _admit(self) -> bool:
         """Allocate devices and ask the node's predicates; a Pod that fails them is rejected."""
-        asked = {id(c): _gpus_of(c.container) for c in self.lifecycles}
+        asked = {id(c): gpus_of(c.container.spec) for c in self.lifecycles}
         mains = sum(asked[id(c)] for c in self.mains)
         total = max([mains, *(asked[id(c)] for c in self.inits)])
+        if total and (event := await sandbox.plugin_problem(self._node)):
+            await self._reject(event)
+            return False
         try:
             given = self._node.devices.take(total, self._uid)
         except DevicesUnavailable as error:
@@ -374,6 +382,7 @@ class PodWorker:
     def _free(self) -> None:
         self._node.devices.free(self._uid)
         self._node.admitted.pop(self._uid, None)
+        self._node.facts.withdraw(self._uid)
         if self.ip and not self._on_host_network():
             self._node.addresses.free(self.ip)
 
@@ -425,11 +434,6 @@ class PodWorker:
 
 def _specs(pod: Pod, key: str) -> list[dict[str, Any]]:
     return pod["spec"].get(key) or []
-
-
-def _gpus_of(container: Container) -> int:
-    limits = (container.spec.get("resources") or {}).get("limits") or {}
-    return int(limits.get(GPU, 0))
 
 
 def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from gpulab.sim import messages
 from gpulab.sim.messages import Event
 from gpulab.sim.ports_open import listens
-from gpulab.sim.program import Await, CannotStart, Line, Run, Sleep, later
+from gpulab.sim.program import Await, CannotStart, Line, Require, Run, Sleep, later
 from gpulab.sim.scene import find
 
 if TYPE_CHECKING:
     from gpulab.sim.container import Lifecycle
 
+SOON = 0.05  # between probes in a hurry
 MAX_OUTPUT = 10 * 1024  # of an exec probe, pkg/probe/exec
 
 
@@ -39,7 +40,7 @@ async def watch(owner: Lifecycle) -> str:
 async def _until_started(owner: Lifecycle, probe: Mapping[str, Any]) -> str:
     """Empty once the startup probe has succeeded."""
     failures = 0
-    await asyncio.sleep(probe.get("initialDelaySeconds", 0))
+    await _pass(owner, probe.get("initialDelaySeconds", 0))
     while failures < probe.get("failureThreshold", 3):
         problem = await _try(owner, probe, "Startup")
         if problem is None:
@@ -49,7 +50,7 @@ async def _until_started(owner: Lifecycle, probe: Mapping[str, Any]) -> str:
             return ""
         failures += 1
         if failures < probe.get("failureThreshold", 3):
-            await asyncio.sleep(probe.get("periodSeconds", 10))
+            await _pass(owner, probe.get("periodSeconds", 10))
     return "startup"
 
 
@@ -58,20 +59,20 @@ async def _until_dead(owner: Lifecycle, probe: Mapping[str, Any] | None) -> str:
         await asyncio.Event().wait()
     assert probe is not None
     failures = 0
-    await asyncio.sleep(probe.get("initialDelaySeconds", 0))
+    await _pace(owner, probe.get("initialDelaySeconds", 0))
     while True:
         problem = await _try(owner, probe, "Liveness")
         failures = failures + 1 if problem is not None else 0
         if failures >= probe.get("failureThreshold", 3):
             return "liveness"
-        await asyncio.sleep(probe.get("periodSeconds", 10))
+        await _pace(owner, probe.get("periodSeconds", 10))
 
 
 async def _keep_ready(owner: Lifecycle, probe: Mapping[str, Any] | None) -> None:
     if probe is None:
         return
     good = bad = 0
-    await asyncio.sleep(probe.get("initialDelaySeconds", 0))
+    await _pass(owner, probe.get("initialDelaySeconds", 0))
     while True:
         problem = await _try(owner, probe, "Readiness")
         good, bad = (good + 1, 0) if problem is None else (0, bad + 1)
@@ -83,7 +84,19 @@ async def _keep_ready(owner: Lifecycle, probe: Mapping[str, Any] | None) -> None
         if ready != owner.container.ready:
             owner.container.ready = ready
             await owner.note()
-        await asyncio.sleep(probe.get("periodSeconds", 10))
+        await _pass(owner, probe.get("periodSeconds", 10))
+
+
+async def _pass(owner: Lifecycle, seconds: float) -> None:
+    """Wait between probes; in a hurry, the GPU Operator's containers are probed soon."""
+    if owner.hurried:
+        await asyncio.sleep(SOON)
+    else:
+        await _pace(owner, seconds)
+
+
+async def _pace(owner: Lifecycle, seconds: float) -> None:
+    await asyncio.sleep(seconds / owner.world.speed if owner.operand else seconds)
 
 
 async def _try(owner: Lifecycle, probe: Mapping[str, Any], kind: str) -> str | None:
@@ -146,6 +159,8 @@ def _execute(owner: Lifecycle, argv: list[str], timeout: float) -> Problem | Non
     for event in run:
         if isinstance(event, Line):
             text += event.text
+        elif isinstance(event, Require) and not owner.node.facts.holds(event.fact):
+            return False, text + event.says, 1
         elif isinstance(event, Await) or (
             isinstance(event, Sleep) and _exceeds(run.clock.now, event, now, timeout)
         ):

@@ -17,6 +17,7 @@ from gpulab.sim.facts import Facts
 from gpulab.sim.files import Files
 from gpulab.sim.gpus import Driver, Gpu
 from gpulab.sim.inputs import Inputs, field_of
+from gpulab.sim.pace import Pace
 
 Stream = Literal["stdout", "stderr"]
 
@@ -45,17 +46,34 @@ class Exit:
 
 @dataclass(frozen=True)
 class Await:
-    """The process waits until a fact of its node holds, or no longer holds."""
+    """The process waits until a fact of its node holds, or no longer holds.
+
+    Meanwhile it prints `says` every so many seconds, with its own number for $n.
+    """
 
     fact: str
     present: bool = True
+    says: str = ""
+    every: float = 5.0
 
 
 @dataclass(frozen=True)
 class Provide:
-    """From here on, until the container ends, a fact holds on its node."""
+    """From here on, until the container ends, a fact holds on its node.
+
+    One that `stays` goes only with the Pod, as a file that an init container leaves.
+    """
 
     fact: str
+    stays: bool = False
+
+
+@dataclass(frozen=True)
+class Require:
+    """The process says why and exits with 1, unless a fact of its node holds now."""
+
+    fact: str
+    says: str
 
 
 @dataclass(frozen=True)
@@ -94,8 +112,8 @@ class Read:
     """The process wants more of its standard input."""
 
 
-Step = Print | Sleep | Exit | Await | Provide | Memory | Write | Remove | Listen | Read
-Happening = Sleep | Await | Provide | Memory | Write | Remove | Listen | Read
+Happening = Sleep | Await | Provide | Require | Memory | Write | Remove | Listen | Read
+Step = Print | Exit | Happening
 
 
 @dataclass
@@ -131,6 +149,8 @@ class Surroundings:
     inputs: Inputs = field(default_factory=Inputs)
     files: Files | None = None
     stdin: Stdin = field(default_factory=Stdin)
+    pace: Pace = field(default_factory=Pace)
+    cdi: bool = True  # how the device plugin hands GPUs to the runtime
 
     @property
     def hostname(self) -> str:
@@ -145,6 +165,7 @@ class Surroundings:
 
         With CDI, the GPU Operator's default since 25.10, a container with GPUs finds
         NVIDIA_VISIBLE_DEVICES=void: the devices were injected by the runtime, not listed there.
+        Without it the device plugin lists them in that variable for NVIDIA's runtime.
         """
         given = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -154,7 +175,8 @@ class Surroundings:
             "HOME": "/root",
         }
         if self.gpus:
-            given["NVIDIA_VISIBLE_DEVICES"] = "void"
+            listed = ",".join(gpu.uuid for gpu in self.gpus)
+            given["NVIDIA_VISIBLE_DEVICES"] = "void" if self.cdi else listed
         return given | dict(self.inputs.environment) | dict(self._declared())
 
     def _declared(self) -> Iterator[tuple[str, str]]:
@@ -191,6 +213,7 @@ class Program:
     ignores_term: bool = False  # as any process with pid 1 that installed no handler
     term_code: int = 143  # its exit code after a SIGTERM that it heeds
     ports: frozenset[int] = frozenset()  # on which it answers
+    leaves: frozenset[str] = frozenset()  # facts that stay when it has ended well
 
 
 @dataclass(frozen=True)
@@ -259,29 +282,48 @@ class Replay:
         self._facts = facts
         self._next = started  # nothing happens before that
         self._awaited: Await | None = None
+        self._notices = 0  # printed while it waits
         self.ended = False
 
     def until(self, moment: dt.datetime) -> Iterator[Line | Happening]:
         """Go on from where the last call stopped."""
-        while not self.ended and self._goes_on(moment):
+        while not self.ended:
+            yield from self._wait(moment)
+            if self._awaited is not None or self._next > moment:
+                return
             event = next(self._events, None)
             if event is None:
                 self.ended = True
             elif isinstance(event, Sleep):
                 self._next = later(self._run.clock.now, event.seconds)
             elif isinstance(event, Await):
-                self._awaited = event
+                self._awaited, self._notices = event, 0
+            elif isinstance(event, Require):
+                if not self._held(event.fact):
+                    yield Line(self._run.clock.now, event.says, "stderr")
+                    self.ended = True
             else:
                 yield event
 
-    def _goes_on(self, moment: dt.datetime) -> bool:
-        if self._awaited is not None:
-            since = self._facts.since(self._awaited.fact, self._awaited.present)
-            if since is None or since > moment:
-                return False
+    def _wait(self, moment: dt.datetime) -> Iterator[Line]:
+        """What it prints while it waits; it no longer waits once the fact has held."""
+        if (awaited := self._awaited) is None:
+            return
+        since = self._facts.since(awaited.fact, awaited.present)
+        end = moment if since is None else min(since, moment)
+        while awaited.says and (at := self._notice(awaited)) < end:
+            self._notices += 1
+            yield Line(at, awaited.says.replace("$n", str(self._notices)) + "\n", "stdout")
+        if since is not None and since <= moment:
             self._run.waited(since)
             self._awaited, self._next = None, self._run.clock.now
-        return self._next <= moment
+
+    def _notice(self, awaited: Await) -> dt.datetime:
+        return later(self._run.clock.now, self._notices * awaited.every)
+
+    def _held(self, fact: str) -> bool:
+        since = self._facts.since(fact, True)
+        return since is not None and since <= self._run.clock.now
 
 
 def output(

@@ -15,6 +15,7 @@ from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import Driver
 from gpulab.sim.images import Images
 from gpulab.sim.nodes import Node
+from gpulab.sim.pace import Pace
 from gpulab.sim.workloads import Catalogue
 
 
@@ -28,6 +29,7 @@ class World:
     workloads: Catalogue
     driver: Driver
     speed: float  # divides pull, back-off and grace times; may change while we run
+    pace: Pace = field(default_factory=Pace)
 
     async def pass_time(self, seconds: float) -> None:
         """Wait so many simulated seconds."""
@@ -42,7 +44,9 @@ class NodeState:
     devices: DevicePool = field(init=False)
     addresses: AddressPool = field(init=False)
     images: set[str] = field(default_factory=set)
+    cdi: bool = True  # how the device plugin that registered last hands over GPUs
     facts: Facts = field(default_factory=Facts)
+    registered_before: bool = False  # whether a device plugin ever did
     # as kubelet's serializeImagePulls: a second Pod finds the image that the first one pulled
     pulling: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 

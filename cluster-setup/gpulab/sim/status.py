@@ -15,6 +15,18 @@ from gpulab.sim.nodes import GPU
 State = dict[str, Any]
 
 
+def gpus_asked(pod: Mapping[str, Any]) -> int:
+    """GPUs that a Pod holds while it runs."""
+    spec = pod["spec"]
+    mains = sum(map(gpus_of, spec.get("containers") or []))
+    return max([mains, *map(gpus_of, spec.get("initContainers") or [])])
+
+
+def gpus_of(container: Mapping[str, Any]) -> int:
+    limits = (container.get("resources") or {}).get("limits") or {}
+    return int(limits.get(GPU, 0))
+
+
 def stamp(moment: dt.datetime) -> str:
     """RFC 3339 in whole seconds, as metav1.Time."""
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

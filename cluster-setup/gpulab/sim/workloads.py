@@ -24,6 +24,7 @@ from gpulab.sim.program import (
     Print,
     Program,
     Provide,
+    Require,
     Script,
     Sleep,
     Step,
@@ -42,17 +43,36 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: tuple[str, ...] = ()  # regular expressions for the first words of the command line
     image: str | None = None  # regular expression for the repository, with its registry
     more: bool = True  # whether further words may follow
+    env: dict[str, str] = {}  # variables that the manifest sets
+
+
+class Wait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A wait that is heard: prints `says` every so many seconds, with its number for $n."""
+
+    fact: str
+    says: str
+    every: float = 5.0
+
+
+class Need(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A fact without which the process says why and exits with 1."""
+
+    fact: str
+    says: str
 
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step; exactly one key. `print` may hold $cuda_available, $gpu_count and $node."""
 
     sleep: float | Literal["infinity"] | None = None
+    takes: float | None = None  # seconds on a real node; none while a lab comes up
     print: str | None = None
     exit: int | None = None
-    wait: str | None = None  # until this fact holds on the node
+    wait: str | Wait | None = None  # until this fact holds on the node
+    need: Need | None = None
     until_lost: str | None = None  # until this fact no longer holds
     provide: str | None = None  # this fact, from now on
+    leave: str | None = None  # this fact, until the Pod goes
     memory_mib: float | None = None  # used from now on
 
 
@@ -109,19 +129,20 @@ class Catalogue:
     def _own_command(self, here: Surroundings) -> list[str]:
         image = repository(here.container["image"])
         for workload in self._workloads:
-            if workload.runs and _applies(workload.match, (), image):
+            if workload.runs and _applies(workload.match, (), image, here):
                 return list(workload.runs)
         return []
 
     def _match(self, argv: Sequence[str], here: Surroundings) -> Program | None:
         image = repository(here.container["image"])
         for workload in self._workloads:
-            if not workload.runs and _applies(workload.match, argv, image):
+            if not workload.runs and _applies(workload.match, argv, image, here):
                 return Program(
                     _script(workload, argv, here),
                     ignores_term=workload.ignores_term,
                     term_code=workload.term_code,
                     ports=frozenset(workload.ports),
+                    leaves=frozenset(step.leave for step in workload.steps if step.leave),
                 )
         return None
 
@@ -153,7 +174,9 @@ def _silent(clock: Clock) -> Iterator[Step]:
     yield Sleep(math.inf)
 
 
-def _applies(match: Match, argv: Sequence[str], image: str) -> bool:
+def _applies(match: Match, argv: Sequence[str], image: str, here: Surroundings) -> bool:
+    if match.env and not match.env.items() <= _plain(here).items():
+        return False
     if match.image is not None and not re.fullmatch(match.image, image):
         return False
     if len(argv) < len(match.command) or (not match.more and len(argv) > len(match.command)):
@@ -164,27 +187,44 @@ def _applies(match: Match, argv: Sequence[str], image: str) -> bool:
     )
 
 
+def _plain(here: Surroundings) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in here.container.get("env") or []}
+
+
 def _script(workload: Workload, argv: Sequence[str], here: Surroundings) -> Script:
     if workload.program:
         return programs.PROGRAMS[workload.program](argv, here)
-    return lambda clock: (_step(action, here) for action in workload.steps)
+    return lambda clock: (_step(action, here, clock) for action in workload.steps)
 
 
-def _step(action: Action, here: Surroundings) -> Step:
+def _step(action: Action, here: Surroundings, clock: Clock) -> Step:
     if action.sleep is not None:
         return Sleep(float(action.sleep))
+    if action.takes is not None:
+        return Sleep(here.pace.seconds(clock.now, action.takes))
     if action.exit is not None:
         return Exit(action.exit)
+    if action.memory_mib is not None:
+        return Memory(action.memory_mib)
+    if action.print is not None:
+        gpus = len(here.gpus)
+        values = {"cuda_available": bool(gpus), "gpu_count": gpus, "node": here.node}
+        return Print(string.Template(action.print).safe_substitute(values) + "\n")
+    return _about_facts(action)
+
+
+def _about_facts(action: Action) -> Step:
+    if isinstance(action.wait, Wait):
+        return Await(action.wait.fact, says=action.wait.says, every=action.wait.every)
     if action.wait is not None:
         return Await(action.wait)
     if action.until_lost is not None:
         return Await(action.until_lost, present=False)
-    if action.provide is not None:
-        return Provide(action.provide)
-    if action.memory_mib is not None:
-        return Memory(action.memory_mib)
-    values = {"cuda_available": bool(here.gpus), "gpu_count": len(here.gpus), "node": here.node}
-    return Print(string.Template(action.print or "").safe_substitute(values) + "\n")
+    if action.need is not None:
+        return Require(action.need.fact, action.need.says + "\n")
+    if action.leave is not None:
+        return Provide(action.leave, stays=True)
+    return Provide(action.provide or "")
 
 
 def _read(path: Path) -> WorkloadFile:

@@ -1,0 +1,153 @@
+"""The operator's loop: look, decide (plan.py), write. It works while its own Pod runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from gpulab.sim.api import MERGE, Api, ApiError
+from gpulab.sim.operator import labels, plan, policy
+from gpulab.sim.operator.cache import KINDS, NODES, POLICIES, Cache
+from gpulab.sim.operator.manifests import NAMESPACE
+from gpulab.sim.operator.node_level import provide
+from gpulab.sim.operator.operands import Operand
+from gpulab.sim.operator.plan import Plan
+from gpulab.sim.operator.status import READY
+from gpulab.sim.pace import Pace
+from gpulab.sim.runtime import NodeState
+from gpulab.sim.status import stamp
+
+log = logging.getLogger(__name__)
+Object = dict[str, Any]
+MANAGER = "gpu-operator"  # as the manager of the fields that it writes
+RUNS = "gpu-operator"  # the fact that its container provides
+REQUEUE = 5.0  # seconds until it looks again while something is not ready
+TOGETHER = 0.02  # changes that come so close are looked at at once
+AT_ONCE = 20  # requests in flight
+HURRY = 30.0  # seconds after which even a lab that is not ready goes on at the learner's speed
+WITH_PODS = 50  # nodes; in larger fleets operands are simulated on the nodes
+
+
+class Operator:
+    """One operator for the cluster."""
+
+    def __init__(
+        self, api: Api, operands: Sequence[Operand], nodes: Mapping[str, NodeState], pace: Pace
+    ) -> None:
+        self._api, self._operands, self._nodes, self._pace = api, operands, nodes, pace
+        self._wake = asyncio.Event()
+        self._cache = Cache(api, self._wake.set)
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._with_pods = len(nodes) <= WITH_PODS
+        for state in nodes.values():
+            state.facts.listen(lambda fact: self._wake.set())
+
+    async def run(self) -> None:
+        """Work, for ever; what the API server refuses is reported and stops nothing else."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._cache.follow())
+            group.create_task(self._loop())
+            group.create_task(self._calm())
+
+    async def _calm(self) -> None:
+        await asyncio.sleep(HURRY)
+        self._pace.settle()
+
+    async def _loop(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), REQUEUE)
+            await asyncio.sleep(TOGETHER)
+            self._wake.clear()
+            try:
+                await self._reconcile()
+            except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("operator: %s; trying again", error)
+
+    async def _reconcile(self) -> None:
+        if not self._cache.complete or not self._runs():
+            return
+        seen = self._cache.seen
+        found = plan.make(seen, self._operands, self._with_pods)
+        await self._carry_out(found)
+        if not self._with_pods:
+            provide(self._nodes, seen, self._operands)
+        for name, after in plan.statuses(seen, found, NAMESPACE, _now()).items():
+            path = f"{POLICIES}/{name}/status"
+            await self._try(self._api.patch(path, {"status": after}, MERGE, MANAGER))
+        if self._settled(found):
+            self._pace.settle()
+
+    def _runs(self) -> bool:
+        """Whether the operator's Pod does."""
+        return any(state.facts.holds(RUNS) for state in self._nodes.values())
+
+    def _settled(self, found: Plan) -> bool:
+        """Whether everything is as the ClusterPolicy wants it, on every node."""
+        seen = self._cache.seen
+        if policy.in_charge(seen.policies.values()) is None:
+            return True
+        if found.labels or plan.verdict(seen, found)[0] != READY:
+            return False
+        wanted = [name for name, each in seen.nodes.items() if each.get(labels.DEPLOY[3]) == "true"]
+        return all(self._nodes[n].facts.holds("nvidia.com/gpu") for n in wanted if n in self._nodes)
+
+    # -- writing
+
+    async def _carry_out(self, found: Plan) -> None:
+        await asyncio.gather(*(self._label(*each) for each in found.labels.items()))
+        for key in found.delete:
+            await self._try(self._api.delete(_path(key), {"propagationPolicy": "Background"}))
+        first = [each for each in found.create if each[1]["kind"] != "DaemonSet"]
+        then = [each for each in found.create if each[1]["kind"] == "DaemonSet"]
+        for group in (first, then):
+            await asyncio.gather(*(self._create(found, *each) for each in group))
+        for state, item in found.update:
+            await self._report(found, state, self._replace(item))
+
+    async def _label(self, node: str, change: Mapping[str, str | None]) -> None:
+        body = {"metadata": {"labels": change}}
+        async with self._gate:
+            await self._try(self._api.patch(f"{NODES}/{node}", body, MERGE, MANAGER))
+
+    async def _create(self, found: Plan, state: str, item: Object) -> None:
+        path = KINDS[item["kind"]]
+        async with self._gate:
+            await self._report(found, state, self._api.create(path, item, MANAGER))
+
+    async def _replace(self, item: Object) -> None:
+        path = _path(plan.key_of(item))
+        now = await self._api.get(path)
+        version = now["metadata"]["resourceVersion"]
+        body = item | {"metadata": item["metadata"] | {"resourceVersion": version}}
+        await self._api.replace(path, body, MANAGER)
+
+    async def _report(self, found: Plan, state: str, request: Awaitable[Any]) -> None:
+        """Note in the plan that a state's object was refused."""
+        try:
+            await request
+        except ApiError as error:
+            if error.reason not in ("AlreadyExists", "NotFound", "Conflict"):
+                found.failures[state] = error.message
+
+    async def _try(self, request: Awaitable[Any]) -> None:
+        """What is gone meanwhile needs no change; what is refused is logged."""
+        try:
+            await request
+        except ApiError as error:
+            if error.status not in (404, 409):
+                log.warning("operator: %s", error)
+
+
+def _path(key: plan.Key) -> str:
+    return f"{KINDS[key[0]]}/{key[1]}"
+
+
+def _now() -> str:
+    return stamp(dt.datetime.now(dt.UTC))

@@ -1,0 +1,39 @@
+"""Operands of a fleet too large for a Pod each: what they provide, from the labels alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+
+from gpulab.sim.operator import policy
+from gpulab.sim.operator.operands import Operand
+from gpulab.sim.operator.plan import Observed
+from gpulab.sim.runtime import NodeState
+
+CHAIN = ("driver", "container-toolkit", "operator-validator")
+PROVIDES = {"nvidia.com/gpu": "device-plugin", "gfd": "gpu-feature-discovery"}
+
+
+def provide(nodes: Mapping[str, NodeState], seen: Observed, operands: Sequence[Operand]) -> None:
+    """Make the facts of every node what its operands would make them."""
+    owner = policy.in_charge(seen.policies.values())
+    spec = policy.spec_of(owner) if owner is not None else {}
+    enabled = {each.deploy for each in operands if owner and policy.is_enabled(each, spec)}
+    for name, state in nodes.items():
+        wanted = set(facts(seen.nodes.get(name, {}), enabled))
+        for fact in PROVIDES:
+            if fact in wanted and not state.facts.holds(fact):
+                state.facts.provide(fact, fact, dt.datetime.now(dt.UTC))
+            elif fact not in wanted:
+                state.facts.withdraw(fact)
+
+
+def facts(labels: Mapping[str, str], enabled: set[str]) -> Iterator[str]:
+    """What holds on a node with these labels."""
+
+    def runs(suffix: str) -> bool:
+        wanted = labels.get(f"nvidia.com/gpu.deploy.{suffix}") == "true"
+        return wanted and suffix in enabled
+
+    if all(map(runs, CHAIN)):
+        yield from (fact for fact, suffix in PROVIDES.items() if runs(suffix))

@@ -1,0 +1,57 @@
+"""What of NVIDIA's software a node needs to admit a Pod with GPUs, or to make its sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gpulab.sim import messages
+from gpulab.sim.api import ApiError
+from gpulab.sim.messages import Event
+from gpulab.sim.nodes import GPU
+from gpulab.sim.runtime import NodeState, World
+
+Say = Callable[[None, Event], Awaitable[None]]
+TOOLKIT = "toolkit"  # fact: containerd knows NVIDIA's runtimes
+HANDLERS = ("nvidia", "nvidia-cdi", "nvidia-legacy")
+RETRY = 12.0  # a kubelet's next sync
+RETURN = 3.0  # for a plugin that ran before this simulator to register again
+
+
+async def plugin_problem(state: NodeState) -> Event | None:
+    """Why the device manager refuses a Pod that asks for GPUs; None if a plugin is registered."""
+    if not state.node.gpus or state.facts.holds(GPU):
+        return None
+    if not state.registered_before:
+        return messages.devices_unregistered(GPU)
+    if state.facts.since(GPU, False) == dt.datetime.min.replace(tzinfo=dt.UTC):  # we just began
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(state.facts.wait(GPU, True), RETURN)
+            return None
+    return messages.devices_unhealthy(GPU)
+
+
+async def wait_for_runtime(world: World, state: NodeState, pod: dict[str, Any], say: Say) -> None:
+    """Return once containerd knows the handler of the Pod's RuntimeClass."""
+    name = pod["spec"].get("runtimeClassName")
+    if not name:
+        return
+    handler = await _handler(world, name)
+    while handler not in HANDLERS or not state.facts.holds(TOOLKIT):
+        if not world.pace.hurried(dt.datetime.now(dt.UTC)):
+            await say(None, messages.no_runtime(handler))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(state.facts.wait(TOOLKIT, True), RETRY / world.speed)
+
+
+async def _handler(world: World, name: str) -> str:
+    try:
+        found = await world.api.get(f"/apis/node.k8s.io/v1/runtimeclasses/{name}")
+        return str(found["handler"])
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return name
