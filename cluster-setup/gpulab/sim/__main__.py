@@ -54,7 +54,7 @@ async def main(config: Config) -> None:
         await wait_for(api, API_SECONDS)
         async with asyncio.TaskGroup() as group:
             if config.install:
-                group.create_task(install(api))
+                group.create_task(install(api, operator))
             await kubelets.register()
             group.create_task(serve(kubelets, config.kubelet, config.port))
             group.create_task(metrics.serve(api, config))

@@ -308,6 +308,8 @@ class PodWorker:
 
         The phase becomes Succeeded or Failed only with the `terminal` write, the Pod's last.
         """
+        if self._unfinished() and not terminal:
+            return
         inits, mains = ([c.container for c in group] for group in (self.inits, self.mains))
         policy = self.pod["spec"]["restartPolicy"]
         found = phase(policy, inits, mains, self._initialized, terminal)
@@ -362,7 +364,14 @@ class PodWorker:
                     log.warning("status of %s: %s; trying again", self._path(), error)
                 await asyncio.sleep(0.5)
 
+    def _unfinished(self) -> bool:
+        """Whether its status can wait: an operand's, in a hurry, until all of it is ready."""
+        ready = all(lifecycle.container.ready for lifecycle in self.mains)
+        return self.mains[0].hurried and not ready and self._ending is None
+
     async def _say(self, container: Container | None, event: Event) -> None:
+        if self.mains[0].hurried and event.type == "Normal":
+            return  # as on a cluster that was set up long ago: events last for an hour
         name, init = (container.name, container.init) if container else ("", False)
         await self._world.recorder.record(self.pod, self._node.node.name, event, name, init)
 

@@ -45,8 +45,18 @@ class Operator:
         self._cache = Cache(api, self._wake.set)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._with_pods = len(nodes) <= WITH_PODS
+        self._held: bool | None = None  # while it is installed: whether Pods are to wait
         for state in nodes.values():
             state.facts.listen(lambda fact: self._wake.set())
+
+    def hold(self) -> None:
+        """Work before its own Pod runs, and leave DaemonSets for later."""
+        self._held = True
+
+    def release(self) -> None:
+        """Go on with DaemonSets: the nodes are ready."""
+        self._held = False
+        self._wake.set()
 
     async def run(self) -> None:
         """Work, for ever; what the API server refuses is reported and stops nothing else."""
@@ -85,14 +95,15 @@ class Operator:
             self._pace.settle()
 
     def _runs(self) -> bool:
-        """Whether the operator's Pod does."""
-        return any(state.facts.holds(RUNS) for state in self._nodes.values())
+        """Whether the operator's Pod does, or need not yet."""
+        early = self._held is not None and self._pace.patient_from is None
+        return early or any(state.facts.holds(RUNS) for state in self._nodes.values())
 
     def _settled(self, found: Plan) -> bool:
         """Whether everything is as the ClusterPolicy wants it, on every node."""
         seen = self._cache.seen
         if policy.in_charge(seen.policies.values()) is None:
-            return True
+            return self._held is None  # none is coming
         if found.labels or plan.verdict(seen, found)[0] != READY:
             return False
         wanted = [name for name, each in seen.nodes.items() if each.get(labels.DEPLOY[3]) == "true"]
@@ -105,7 +116,7 @@ class Operator:
         for key in found.delete:
             await self._try(self._api.delete(_path(key), {"propagationPolicy": "Background"}))
         first = [each for each in found.create if each[1]["kind"] != "DaemonSet"]
-        then = [each for each in found.create if each[1]["kind"] == "DaemonSet"]
+        then = [each for each in found.create if each[1]["kind"] == "DaemonSet" and not self._held]
         for group in (first, then):
             await asyncio.gather(*(self._create(found, *each) for each in group))
         for state, item in found.update:

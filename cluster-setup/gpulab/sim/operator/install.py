@@ -10,6 +10,7 @@ import yaml
 
 from gpulab.sim.api import Api, ApiError
 from gpulab.sim.operator.cache import POLICIES
+from gpulab.sim.operator.controller import Operator
 from gpulab.sim.operator.operands import FOLDER, cluster_policy
 
 Object = dict[str, Any]
@@ -27,19 +28,25 @@ SECONDS = 60.0
 PAUSE = 0.05
 
 
-async def install(api: Api) -> None:
+async def install(api: Api, operator: Operator) -> None:
     """Create everything; what is there already stays as it is. TimeoutError after a minute.
 
-    The Deployment comes once a node can take its Pod, as on a cluster that has been there before.
+    Pods come once all nodes can take them, as on a cluster that has been there before.
     """
+    operator.hold()
     async with asyncio.timeout(SECONDS):
-        for item in _objects():
-            if item["kind"] == "Deployment":
-                await _until(api, "/api/v1/nodes", _can_take_pods)
-            path = PATHS[item["kind"]].format(item["metadata"].get("namespace"))
-            await _create(api, path, item)
+        *first, deployment = _objects()
+        for item in first:
+            await _create(api, _path(item), item)
         await _until(api, POLICIES, lambda found: True)
         await _create(api, POLICIES, cluster_policy())
+        await _until(api, "/api/v1/nodes", _take_pods)
+        operator.release()
+        await _create(api, _path(deployment), deployment)
+
+
+def _path(item: Object) -> str:
+    return PATHS[item["kind"]].format(item["metadata"].get("namespace"))
 
 
 def _objects() -> Iterator[Object]:
@@ -76,5 +83,5 @@ def _is_coming(error: ApiError) -> bool:
     return error.status in (404, 429) or error.status >= 500
 
 
-def _can_take_pods(nodes: Object) -> bool:
-    return any(not node["spec"].get("taints") for node in nodes["items"] or [])
+def _take_pods(nodes: Object) -> bool:
+    return bool(nodes["items"]) and not any(n["spec"].get("taints") for n in nodes["items"])

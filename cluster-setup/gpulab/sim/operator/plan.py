@@ -52,7 +52,7 @@ def make(seen: Observed, operands: Sequence[Operand], with_pods: bool) -> Plan:
         if change := labels.change(found, policy.mig_default(spec)):
             plan.labels[name] = change
     _prerequisites(plan, seen, owner)
-    has_gpu = any(map(labels.is_present, seen.nodes.values()))
+    has_gpu = any(map(labels.has_gpu, seen.nodes.values()))
     for operand in operands if with_pods else ():
         if not policy.is_enabled(operand, spec):
             if ("DaemonSet", operand.name) in seen.objects:
@@ -128,4 +128,4 @@ def verdict(seen: Observed, plan: Plan) -> tuple[str, str, str]:
     if plan.missing:
         return status.not_ready(plan.missing)
     every = list(seen.nodes.values())
-    return status.ready(any(map(labels.has_nfd, every)), any(map(labels.is_present, every)))
+    return status.ready(any(map(labels.has_nfd, every)), any(map(labels.has_gpu, every)))
