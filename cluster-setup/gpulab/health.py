@@ -134,7 +134,7 @@ def _missing(paths: LabPaths, record: Record, components: list[Component]) -> st
             return f"{component.name}: {component.health}"
     try:
         with connect(paths.kubeconfig, read_only=False) as api:
-            return ready.nodes_missing(api, ready.expected_gpus(record.fleet))
+            return ready.nodes_missing(api, ready.promised_gpus(api, record.fleet))
     except (InputError, ApiProblem, ApiAbsent) as error:
         return str(error)
 

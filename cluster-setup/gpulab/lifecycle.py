@@ -33,7 +33,7 @@ def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
             ready.wait_for_api(api, paths, READY_SECONDS)
             if not fresh and ready.lost_nodes(api, record.fleet):
                 embedded.restart_simulator(paths, record)
-            ready.wait(api, paths, record.fleet, READY_SECONDS)
+            ready.wait(api, paths, record.fleet, READY_SECONDS, fresh=fresh)
     return record
 
 

@@ -8,26 +8,36 @@ from typing import Any
 
 import yaml
 
+from autograders.cluster.chain import DEPLOY, OPERANDS, is_enabled, kept_out_by
+from autograders.cluster.nodes import Node
 from autograders.connect import Api, ApiAbsent, ApiProblem, Unreachable
 from gpulab.fleets import load_fleet, shapes
 from gpulab.paths import ROOT, LabPaths
+from gpulab.sim.operator.labels import change
+from gpulab.sim.operator.policy import in_charge
 from gpulab.waiting import eventually
 
 NAMESPACE = "kube-system"
 GPU = "nvidia.com/gpu"
+POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
 RBAC = ROOT / "autograders" / "rbac.yaml"
 APPLY = {"Content-Type": "application/apply-patch+yaml"}
 
 
-def wait(api: Api, paths: LabPaths, fleet: str, within: float) -> None:
-    """Prove that the lab is ready; InputError says what was missing at the deadline."""
+def wait(api: Api, paths: LabPaths, fleet: str, within: float, *, fresh: bool) -> None:
+    """Prove that the lab is ready; InputError says what was missing at the deadline.
+
+    A fresh one has all GPUs; in another, learners may have taken some away.
+    """
     do = _remedy(paths)
     _grant_grader(api)
     canary = f"gpulab-ready-{uuid.uuid4().hex[:8]}"
     eventually(lambda: _create_missing(api, canary), within, do)
     try:
-        expected = expected_gpus(fleet)
+        expected = expected_gpus(fleet) if fresh else promised_gpus(api, fleet)
         eventually(lambda: nodes_missing(api, expected), within, do)
+        if fresh:
+            eventually(lambda: _policy_missing(api), within, do)
         eventually(lambda: _pod_missing(api, canary), within, do)
     finally:
         api.client.delete(
@@ -67,6 +77,31 @@ def _remedy(paths: LabPaths) -> str:
 def expected_gpus(fleet: str) -> dict[str, int]:
     """GPUs by node name, as the fleet file has them."""
     return {shape.name: shape.group.gpus for shape in shapes(load_fleet(fleet))}
+
+
+def promised_gpus(api: Api, fleet: str) -> dict[str, int]:
+    """GPUs by node name that the operator would see to, with the labels and taints as they are."""
+    found = {node["metadata"]["name"]: node for node in api.json("/api/v1/nodes")["items"]}
+    try:
+        policy = in_charge(api.json(POLICIES)["items"])
+    except ApiAbsent:  # somebody has deleted the very kind
+        policy = None
+    return {
+        name: gpus if name not in found or has_operands(found[name], policy) else 0
+        for name, gpus in expected_gpus(fleet).items()
+    }
+
+
+def has_operands(node: dict[str, Any], policy: dict[str, Any] | None) -> bool:
+    """Whether all that a GPU needs is meant to run on the node."""
+    if policy is None or kept_out_by(Node(node), policy):
+        return False
+    labels = node["metadata"].get("labels") or {}
+    after = labels | change(labels, None)
+    wanted = (one for one in OPERANDS if one.key != "gfd")
+    return all(
+        is_enabled(one, policy) and after.get(DEPLOY + one.label) == "true" for one in wanted
+    )
 
 
 def nodes_missing(api: Api, expected: Mapping[str, int]) -> str | None:
@@ -111,6 +146,11 @@ def _grant_grader(api: Api) -> None:
             content=yaml.safe_dump(rule),
         )
         answer.raise_for_status()
+
+
+def _policy_missing(api: Api) -> str | None:
+    states = [(each.get("status") or {}).get("state") for each in api.json(POLICIES)["items"]]
+    return None if "ready" in states else "no ClusterPolicy that is ready"
 
 
 def _create_missing(api: Api, name: str) -> str | None:

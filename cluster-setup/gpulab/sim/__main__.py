@@ -18,7 +18,7 @@ from gpulab.sim.gpus import load_driver, load_models
 from gpulab.sim.images import Images
 from gpulab.sim.kubelet import Kubelets, wait_for
 from gpulab.sim.nodes import make_nodes
-from gpulab.sim.operator import Operator
+from gpulab.sim.operator.controller import Operator
 from gpulab.sim.operator.driver_manager import DriverManager
 from gpulab.sim.operator.install import install
 from gpulab.sim.operator.operands import cluster_policy, load

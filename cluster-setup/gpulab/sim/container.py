@@ -18,6 +18,7 @@ from gpulab.sim.program import (
     Memory,
     Program,
     Provide,
+    Replay,
     Require,
     Run,
     Sleep,
@@ -143,12 +144,26 @@ class Lifecycle:
         else:
             self.terminate(program.term_code if isinstance(program, Program) else TERMINATED)
 
-    def recall(self) -> None:
-        """Provide again what this container left when it ended well, before a restart of ours."""
-        program = self.program() if self.container.exit_code == 0 else None
-        for fact in program.leaves if isinstance(program, Program) else ():
+    def recall(self) -> bool:
+        """Provide again what this container provided before a restart of ours; False if nothing."""
+        program = self.program()
+        if not isinstance(program, Program):
+            return False
+        if self.container.exit_code == 0:
             ended = parse(self.container.state["terminated"]["finishedAt"])
-            self.node.facts.provide(fact, self._owner(Provide(fact, stays=True)), ended)
+            left = [(Provide(fact, stays=True), ended) for fact in program.leaves]
+        elif self.container.running and program.provides:
+            since = self.started_at(self.container.state["running"])
+            replay = Replay(program.script, since, self.node.facts)
+            left = [(e, since) for e in replay.until(_now(exact=True)) if isinstance(e, Provide)]
+        else:
+            return False
+        return any([self._recall(event, at) for event, at in left])
+
+    def _recall(self, event: Provide, at: dt.datetime) -> bool:
+        fresh = not self.node.facts.holds(event.fact)
+        self.node.facts.provide(event.fact, self._owner(event), at)
+        return fresh
 
     def vanish(self) -> None:
         """The Pod is gone: its process, and what that provided, go with it."""

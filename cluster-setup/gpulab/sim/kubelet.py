@@ -86,6 +86,8 @@ class Kubelets:
             elif worker := self._make(pod):
                 worker.restore()
                 fresh.append(worker)
+        while any([worker.recall() for worker in fresh]):
+            pass  # some facts rest on others
         for worker in fresh:
             worker.start()
 

@@ -81,11 +81,14 @@ class PodWorker:
                 self._node.addresses.restore(address)
         for entry, lifecycle in self._entries():
             self._restore(entry, lifecycle.container, final)
-        if not final and not self.pod["metadata"].get("deletionTimestamp"):
-            for lifecycle in self.inits:
-                lifecycle.recall()
         done = {c["type"]: c["status"] for c in status.get("conditions") or []}
         self._initialized = done.get("Initialized") == "True"
+
+    def recall(self) -> bool:
+        """Provide what its containers provided before; whether anything was new."""
+        if self._phase in FINAL or self.pod["metadata"].get("deletionTimestamp"):
+            return False
+        return any([lifecycle.recall() for lifecycle in self.lifecycles])
 
     def start(self) -> None:
         """Begin, or go on."""

@@ -214,6 +214,7 @@ class Program:
     term_code: int = 143  # its exit code after a SIGTERM that it heeds
     ports: frozenset[int] = frozenset()  # on which it answers
     leaves: frozenset[str] = frozenset()  # facts that stay when it has ended well
+    provides: bool = False  # whether facts hold while it runs
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,7 @@ class Catalogue:
                     ignores_term=workload.ignores_term,
                     term_code=workload.term_code,
                     ports=frozenset(workload.ports),
+                    provides=any(step.provide for step in workload.steps),
                     leaves=frozenset(step.leave for step in workload.steps if step.leave),
                 )
         return None

@@ -3,7 +3,3 @@
 In reading order: operands.py (data); labels.py, policy.py, manifests.py and status.py decide,
 plan.py puts that together; cache.py reads, controller.py writes. install.py is what Helm does.
 """
-
-from gpulab.sim.operator.controller import Operator
-
-__all__ = ["Operator"]
