@@ -28,11 +28,17 @@ Kubeconfig = Annotated[
 
 
 @app.command()
-def up(name: Name = DEFAULT_NAME, fleet: Fleet = "default") -> None:
+def up(
+    name: Name = DEFAULT_NAME,
+    fleet: Fleet = "default",
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=100, help="Divides pulls, back-off, driver installs.")
+    ] = 1.0,
+) -> None:
     """Start or resume the lab; done when a new Pod runs."""
     from gpulab.cli import lab
 
-    lab.up(name, fleet)
+    lab.up(name, fleet, speed)
 
 
 @app.command()

@@ -19,15 +19,17 @@ out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 
-def up(name: str, fleet: str) -> Record:
+def up(name: str, fleet: str, speed: float = 1.0) -> Record:
     from gpulab import lifecycle
     from gpulab.paths import lab_paths
 
     paths, began = lab_paths(name), time.monotonic()
     with err.status(f"Starting lab {name!r}"):
-        record = lifecycle.up(paths, fleet)
+        record = lifecycle.up(paths, fleet, speed)
     if record.fleet != fleet:
         err.print(f"Lab {name!r} keeps its fleet {record.fleet!r}; --fleet counts for a new lab.")
+    if record.speed != speed:
+        err.print(f"Lab {name!r} keeps its speed {record.speed:g}; --speed counts for a new lab.")
     err.print(f"Lab {name!r} is ready ({time.monotonic() - began:.1f} s).")
     err.print(f"  export KUBECONFIG={paths.kubeconfig}", highlight=False)
     return record

@@ -156,9 +156,17 @@ class Lifecycle:
             since = self.started_at(self.container.state["running"])
             replay = Replay(program.script, since, self.node.facts)
             left = [(e, since) for e in replay.until(_now(exact=True)) if isinstance(e, Provide)]
+            self._provide_started(since)
         else:
             return False
         return any([self._recall(event, at) for event, at in left])
+
+    def _provide_started(self, at: dt.datetime) -> None:
+        if not self.container.started or "startupProbe" not in self.container.spec:
+            return
+        program = self.program()
+        if isinstance(program, Program) and program.once_started:
+            self.node.facts.provide(program.once_started, self._key, at)
 
     def _recall(self, event: Provide, at: dt.datetime) -> bool:
         fresh = not self.node.facts.holds(event.fact)
@@ -178,6 +186,7 @@ class Lifecycle:
         """Have the Pod's status written with what this container shows now."""
         if self.container.started:
             self.up.set()
+            self._provide_started(_now(exact=True))
         await self._turns.note()
 
     async def wait_as(self, reason: str, message: str, seconds: float) -> float:

@@ -215,6 +215,7 @@ class Program:
     ports: frozenset[int] = frozenset()  # on which it answers
     leaves: frozenset[str] = frozenset()  # facts that stay when it has ended well
     provides: bool = False  # whether facts hold while it runs
+    once_started: str = ""  # the fact that holds from when its startup probe succeeds
 
 
 @dataclass(frozen=True)

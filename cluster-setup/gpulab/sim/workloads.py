@@ -86,6 +86,7 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ignores_term: bool = False
     term_code: int = 143
     ports: tuple[int, ...] = ()  # on which it answers
+    once_started: str = ""  # the fact that holds once its startup probe has succeeded
 
 
 class WorkloadFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +143,7 @@ class Catalogue:
                     ignores_term=workload.ignores_term,
                     term_code=workload.term_code,
                     ports=frozenset(workload.ports),
+                    once_started=workload.once_started,
                     provides=any(step.provide for step in workload.steps),
                     leaves=frozenset(step.leave for step in workload.steps if step.leave),
                 )
