@@ -270,10 +270,10 @@ def make_namespace(lab: Lab) -> Iterator[str]:
     lab.kubectl("delete", "namespace", name, "--wait=false")
 
 
-def make_lab(folder: Path, name: str) -> Iterator[Lab]:
+def make_lab(folder: Path, name: str, *arguments: str) -> Iterator[Lab]:
     made = Lab(name, environment(folder, name))
     try:
-        up = made.gpulab("up")
+        up = made.gpulab("up", *arguments)
         assert up.returncode == 0, up.stderr
         yield made
     finally:

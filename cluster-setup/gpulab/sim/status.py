@@ -15,14 +15,8 @@ from gpulab.sim.nodes import GPU
 State = dict[str, Any]
 
 
-def gpus_asked(pod: Mapping[str, Any]) -> int:
-    """GPUs that a Pod holds while it runs."""
-    spec = pod["spec"]
-    mains = sum(map(gpus_of, spec.get("containers") or []))
-    return max([mains, *map(gpus_of, spec.get("initContainers") or [])])
-
-
 def gpus_of(container: Mapping[str, Any]) -> int:
+    """GPUs that a container asks for."""
     limits = (container.get("resources") or {}).get("limits") or {}
     return int(limits.get(GPU, 0))
 

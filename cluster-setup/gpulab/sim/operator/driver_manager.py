@@ -1,6 +1,8 @@
-"""What k8s-driver-manager does before a driver is installed anew: it clears the node of its users.
+"""What k8s-driver-manager does before a driver is installed anew: it restarts the operands.
 
-It pauses the operands by their labels, evicts Pods that hold GPUs, and lets the operands come back.
+It pauses them by their labels and lets them come back. After NVIDIA/k8s-driver-manager bd62ca7,
+cmd/driver-manager/main.go: where no driver was loaded it does nothing, and where the same version
+was, it leaves workloads alone.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from gpulab.sim.api import MERGE, ApiError
 from gpulab.sim.kubelet import Kubelets
 from gpulab.sim.operator.manifests import NAMESPACE
 from gpulab.sim.runtime import NodeState, World
-from gpulab.sim.status import gpus_asked
 
 log = logging.getLogger(__name__)
 Object = dict[str, Any]
@@ -47,6 +48,12 @@ def pause(labels: Mapping[str, str]) -> dict[str, str]:
 
 def resume(labels: Mapping[str, str]) -> dict[str, str]:
     return {key: "true" for key in CLIENTS if labels.get(key) == PAUSED}
+
+
+def has_used_driver(pod: Object) -> bool:
+    """Whether a Pod's main containers have run."""
+    found = pod["status"].get("containerStatuses") or []
+    return any("waiting" not in each["state"] or each.get("lastState") for each in found)
 
 
 def clients(pods: Iterable[Object]) -> list[Object]:
@@ -85,26 +92,19 @@ class DriverManager:
             node.facts.provide(DONE, DONE, dt.datetime.now(dt.UTC))
 
     async def _clear(self, node: NodeState) -> None:
+        if not any(map(has_used_driver, self._clients(node))):
+            return
         await self._label(node, pause)
         async with asyncio.timeout(SECONDS):
-            while clients(self._kubelets.pods_on(node.node.name)):
+            while self._clients(node):
                 await asyncio.sleep(0.1)
-        for pod in self._kubelets.pods_on(node.node.name):
-            if gpus_asked(pod) and pod["status"].get("phase") not in ("Succeeded", "Failed"):
-                await self._evict(pod["metadata"])
         await self._label(node, resume)
+
+    def _clients(self, node: NodeState) -> list[Object]:
+        return clients(self._kubelets.pods_on(node.node.name))
 
     async def _label(self, node: NodeState, change: Any) -> None:
         path = f"/api/v1/nodes/{node.node.name}"
         labels = (await self._world.api.get(path))["metadata"].get("labels") or {}
         if wanted := change(labels):
             await self._world.api.patch(path, {"metadata": {"labels": wanted}}, MERGE, MANAGER)
-
-    async def _evict(self, meta: Object) -> None:
-        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/eviction"
-        named = {"name": meta["name"], "namespace": meta["namespace"]}
-        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": named}
-        try:
-            await self._world.api.create(path, body)
-        except ApiError as error:  # gone, or protected by a disruption budget
-            log.info("eviction of %s: %s", meta["name"], error)
