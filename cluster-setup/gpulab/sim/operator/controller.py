@@ -12,10 +12,11 @@ from typing import Any
 import aiohttp
 
 from gpulab.sim.api import MERGE, Api, ApiError
-from gpulab.sim.operator import labels, plan, policy
+from gpulab.sim.nodes import GPU
+from gpulab.sim.operator import plan, policy
 from gpulab.sim.operator.cache import KINDS, NODES, POLICIES, Cache
 from gpulab.sim.operator.manifests import NAMESPACE
-from gpulab.sim.operator.node_level import provide
+from gpulab.sim.operator.node_level import enabled, facts, provide
 from gpulab.sim.operator.operands import Operand
 from gpulab.sim.operator.plan import Plan
 from gpulab.sim.operator.status import READY
@@ -100,14 +101,15 @@ class Operator:
         return early or any(state.facts.holds(RUNS) for state in self._nodes.values())
 
     def _settled(self, found: Plan) -> bool:
-        """Whether everything is as the ClusterPolicy wants it, on every node."""
+        """Whether the GPUs that the labels promise are there; a new cluster is ready as a whole."""
         seen = self._cache.seen
         if policy.in_charge(seen.policies.values()) is None:
             return self._held is None  # none is coming
-        if found.labels or plan.verdict(seen, found)[0] != READY:
+        if found.labels or (self._held is not None and plan.verdict(seen, found)[0] != READY):
             return False
-        wanted = [name for name, each in seen.nodes.items() if each.get(labels.DEPLOY[3]) == "true"]
-        return all(self._nodes[n].facts.holds("nvidia.com/gpu") for n in wanted if n in self._nodes)
+        on = enabled(seen, self._operands)
+        wanted = (name for name, each in seen.nodes.items() if GPU in facts(each, on))
+        return all(self._nodes[name].facts.holds(GPU) for name in wanted if name in self._nodes)
 
     # -- writing
 

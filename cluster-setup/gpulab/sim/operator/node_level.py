@@ -16,11 +16,9 @@ PROVIDES = {"nvidia.com/gpu": "device-plugin", "gfd": "gpu-feature-discovery"}
 
 def provide(nodes: Mapping[str, NodeState], seen: Observed, operands: Sequence[Operand]) -> None:
     """Make the facts of every node what its operands would make them."""
-    owner = policy.in_charge(seen.policies.values())
-    spec = policy.spec_of(owner) if owner is not None else {}
-    enabled = {each.deploy for each in operands if owner and policy.is_enabled(each, spec)}
+    on = enabled(seen, operands)
     for name, state in nodes.items():
-        wanted = set(facts(seen.nodes.get(name, {}), enabled))
+        wanted = set(facts(seen.nodes.get(name, {}), on))
         for fact in PROVIDES:
             if fact in wanted and not state.facts.holds(fact):
                 state.facts.provide(fact, fact, dt.datetime.now(dt.UTC))
@@ -28,12 +26,19 @@ def provide(nodes: Mapping[str, NodeState], seen: Observed, operands: Sequence[O
                 state.facts.withdraw(fact)
 
 
-def facts(labels: Mapping[str, str], enabled: set[str]) -> Iterator[str]:
+def enabled(seen: Observed, operands: Sequence[Operand]) -> set[str]:
+    """Suffixes of the labels of operands that the ClusterPolicy in charge has."""
+    owner = policy.in_charge(seen.policies.values())
+    spec = policy.spec_of(owner) if owner is not None else {}
+    return {each.deploy for each in operands if owner and policy.is_enabled(each, spec)}
+
+
+def facts(labels: Mapping[str, str], on: set[str]) -> Iterator[str]:
     """What holds on a node with these labels."""
 
     def runs(suffix: str) -> bool:
         wanted = labels.get(f"nvidia.com/gpu.deploy.{suffix}") == "true"
-        return wanted and suffix in enabled
+        return wanted and suffix in on
 
     if all(map(runs, CHAIN)):
         yield from (fact for fact, suffix in PROVIDES.items() if runs(suffix))
