@@ -290,8 +290,9 @@ def test_a_resumed_lab_is_promised_what_the_operator_would_see_to() -> None:
     assert has_operands(node, in_force())
     assert not has_operands(node, None)
     assert not has_operands(node, with_spec(toolkit={"enabled": False}))
-    node["metadata"]["labels"] = {**SETTLED, f"{DEPLOY}driver": "false"}
-    assert not has_operands(node, in_force())
+    for each in ("driver", "operator-validator"):
+        node["metadata"]["labels"] = {**SETTLED, f"{DEPLOY}{each}": "false"}
+        assert not has_operands(node, in_force())
     node["metadata"]["labels"] = SETTLED
     node["spec"]["taints"] = [{"key": "team", "value": "a", "effect": "NoSchedule"}]
     assert not has_operands(node, in_force())

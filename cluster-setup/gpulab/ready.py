@@ -98,10 +98,10 @@ def has_operands(node: dict[str, Any], policy: dict[str, Any] | None) -> bool:
         return False
     labels = node["metadata"].get("labels") or {}
     after = labels | change(labels, None)
-    wanted = (one for one in OPERANDS if one.key != "gfd")
-    return all(
-        is_enabled(one, policy) and after.get(DEPLOY + one.label) == "true" for one in wanted
-    )
+    needed = [one for one in OPERANDS if one.key != "gfd"]
+    asked = [*(one.label for one in needed), "operator-validator"]  # the plugin waits for its word
+    enabled = all(is_enabled(one, policy) for one in needed)
+    return enabled and all(after.get(DEPLOY + each) == "true" for each in asked)
 
 
 def nodes_missing(api: Api, expected: Mapping[str, int]) -> str | None:
