@@ -101,6 +101,15 @@ def test_up_leaves_a_cluster_whose_operator_has_done_its_work(lab: Lab) -> None:
 
 
 @pytest.mark.live
+def test_the_drivers_container_sees_every_gpu_of_its_node(lab: Lab) -> None:
+    pod = operands(lab, "l40s-1")[DRIVER]["metadata"]["name"]
+    said = lab.kubectl("exec", "-n", "gpu-operator", pod, "--", "nvidia-smi", "-L").stdout
+    assert said.count("NVIDIA L40S (UUID: GPU-") == NODES["l40s-1"]
+    toolkit = operands(lab, "l40s-1")[ORDER[1]]["metadata"]["name"]
+    assert lab.kubectl("exec", "-n", "gpu-operator", toolkit, "--", "nvidia-smi").returncode != 0
+
+
+@pytest.mark.live
 def test_what_the_operator_writes_is_its_own_and_nothing_of_ours_shows(lab: Lab) -> None:
     found = lab.get("ds,sa,cm,svc", "-n", "gpu-operator", "--show-managed-fields")["items"]
     made = [each for each in found if each["metadata"].get("ownerReferences")]

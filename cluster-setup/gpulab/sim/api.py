@@ -90,14 +90,18 @@ class Api:
         A watch that ends or has expired (410) starts again with a list: `listed` then says which
         objects exist, so that a missed deletion is noticed.
         """
+        said = ""
         while True:
             try:
                 objects, version = await self._list(path)
+                said = ""
                 listed(objects)
                 async for event, item in self._watch(path, version):
                     await handler(event, item)
             except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
-                log.warning("watch of %s: %s; listing again", path, error)
+                if said != str(error):  # once: a kind that is gone may stay away for days
+                    log.warning("watch of %s: %s; listing again", path, error)
+                said = str(error)
                 await asyncio.sleep(0.5)
 
     async def _list(self, path: str) -> tuple[list[Object], str]:

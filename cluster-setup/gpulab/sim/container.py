@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gpulab.sim import hooks, inputs, messages, probes, pulling, references
+from gpulab.sim.gpus import Gpu
 from gpulab.sim.messages import Event
 from gpulab.sim.program import (
     Await,
@@ -29,6 +30,7 @@ from gpulab.sim.status import Container, exit_reason, parse, running, terminated
 from gpulab.sim.turns import Turns
 
 OPERATOR = "gpu-operator"  # the namespace of NVIDIA's operator
+DRIVER, DRIVER_CONTAINER = "driver", "nvidia-driver-ctr"  # fact, and who provides it
 JOB_SECONDS = 5.0  # how long an unmodelled process under a Job takes to finish
 KILLED, TERMINATED = 137, 143  # 128 + SIGKILL, 128 + SIGTERM
 Say = Callable[[Container, Event], Awaitable[None]]
@@ -93,11 +95,17 @@ class Lifecycle:
             self.node.node.name,
             self._ip(),
             self.world.driver,
-            self.container.gpus,
+            self._visible(),
             self._inputs,
             pace=self.world.pace,
             cdi=self.node.cdi,
         )
+
+    def _visible(self) -> tuple[Gpu, ...]:
+        """The GPUs that it was given; the driver's container and its clients see all."""
+        sees_all = self.operand and self.node.facts.holds(DRIVER) and not self.container.gpus
+        client = self.pod["spec"].get("runtimeClassName") or self.container.name == DRIVER_CONTAINER
+        return self.node.node.gpus if sees_all and client else self.container.gpus
 
     @property
     def hurried(self) -> bool:

@@ -80,6 +80,8 @@ class Operator:
                 await self._reconcile()
             except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.warning("operator: %s; trying again", error)
+            except (ValueError, TypeError, KeyError, AttributeError):  # a defect of ours
+                log.exception("operator: trying again")
 
     async def _reconcile(self) -> None:
         if not self._cache.complete or not self._runs():
