@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from autograders.errors import InputError
 from gpulab.paths import DATA
 from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import node_gpus
+from gpulab.sim.pace import Pace
 from gpulab.sim.program import CannotStart, Program, Surroundings, output
 from gpulab.sim.workloads import Catalogue
 from tests.test_sim_program import MODELS, here
@@ -117,3 +119,65 @@ def test_a_malformed_file_is_refused_with_its_name_and_key(tmp_path: Path, case:
         Catalogue.load(tmp_path)
     assert str(file) in refused.value.what
     assert key in refused.value.what
+
+
+def facts_workload(tmp_path: Path, steps: str) -> Catalogue:
+    (tmp_path / "mine.yaml").write_text(f"title: t\nworkloads:\n- match: {{}}\n  steps: {steps}\n")
+    return Catalogue.load(tmp_path)
+
+
+def provide(facts: Facts, since: dt.datetime) -> None:
+    async def now() -> None:
+        facts.provide("f", "owner", since)
+
+    asyncio.run(now())
+
+
+def said_after(found: Program | CannotStart, seconds: float, facts: Facts) -> str:
+    assert isinstance(found, Program)
+    until = BEGAN + dt.timedelta(seconds=seconds)
+    return "".join(line.text for line in output(found.script, BEGAN, until, facts))
+
+
+def test_a_wait_is_heard_until_the_fact_holds(tmp_path: Path) -> None:
+    steps = "[{wait: {fact: f, says: 'no f, retry: $n'}}, {print: found}]"
+    found, facts = facts_workload(tmp_path, steps).find(["x"], here()), Facts()
+    assert said_after(found, 7, facts) == "no f, retry: 1\nno f, retry: 2\n"
+    provide(facts, BEGAN + dt.timedelta(seconds=8))
+    assert said_after(found, 60, facts) == "no f, retry: 1\nno f, retry: 2\nfound\n"
+    provide(facts, BEGAN)
+    assert said_after(found, 60, facts) == "found\n"
+
+
+def test_what_is_needed_and_missing_ends_a_program(tmp_path: Path) -> None:
+    steps = "[{need: {fact: f, says: no f}}, {print: found}]"
+    found, facts = facts_workload(tmp_path, steps).find(["x"], here()), Facts()
+    assert said_after(found, 60, facts) == "no f\n"
+    provide(facts, BEGAN)
+    assert said_after(found, 60, facts) == "found\n"
+
+
+def test_what_takes_time_on_a_real_node_takes_none_while_a_lab_comes_up(tmp_path: Path) -> None:
+    catalogue = facts_workload(tmp_path, "[{takes: 40}, {print: done}]")
+    for pace, at in (
+        (Pace(1.0), 40),
+        (Pace(20.0), 2),
+        (Pace(1.0, None), 0),
+        (Pace(1.0, BEGAN + dt.timedelta(seconds=1)), 0),
+        (Pace(1.0, BEGAN), 40),
+    ):
+        found = catalogue.find(["x"], here(pace=pace))
+        assert said_after(found, at, Facts()) == "done\n"
+        assert not at or said_after(found, at - 1, Facts()) == ""
+
+
+def test_the_same_command_may_differ_by_a_variable(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "title: t\nworkloads:\n"
+        "- {match: {command: [v], env: {PART: a}}, steps: [{print: it is a}]}\n"
+        "- {match: {command: [v]}, steps: [{print: another}]}\n"
+    )
+    catalogue = Catalogue.load(tmp_path)
+    for value, said in (("a", "it is a\n"), ("b", "another\n")):
+        container = {"image": "i", "env": [{"name": "PART", "value": value}]}
+        assert text(catalogue.find(["v"], here(container=container))) == said
