@@ -28,11 +28,12 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: dt.datetime
     ports: dict[str, int]
     speed: float = 1.0
+    operator: bool = False  # whether NVIDIA's was installed; labs of earlier versions have none
 
 
 def new_record(provider: str, fleet: str, ports: dict[str, int], speed: float) -> Record:
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    return Record(provider, fleet, str(uuid.uuid4()), now, ports, speed)
+    return Record(provider, fleet, str(uuid.uuid4()), now, ports, speed, operator=True)
 
 
 def read_record(paths: LabPaths) -> Record | None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+import msgspec
 import psutil
 
 from autograders.errors import InputError
@@ -68,7 +69,8 @@ def start(paths: LabPaths, record: Record) -> None:
     ports.check_free({n: p for n, p in record.ports.items() if n in _owners(stopped)}, paths.name)
     if simulator(paths).read() is None:
         ports.check_free({name: record.ports[name] for name in SERVED}, paths.name)
-        _start_simulator(paths, record)
+        _start_simulator(paths, record, install=not record.operator)
+        write_record(paths, msgspec.structs.replace(record, operator=True))
     if stopped:
         _kwokctl(paths, "start", "cluster")
 

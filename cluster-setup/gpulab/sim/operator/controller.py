@@ -31,7 +31,7 @@ RUNS = "gpu-operator"  # the fact that its container provides
 REQUEUE = 5.0  # seconds until it looks again while something is not ready
 TOGETHER = 0.02  # changes that come so close are looked at at once
 AT_ONCE = 20  # requests in flight
-HURRY = 30.0  # seconds after which even a lab that is not ready goes on at the learner's speed
+HURRY = 60.0  # seconds after which even a lab that is not ready goes on at the learner's speed
 WITH_PODS = 50  # nodes; in larger fleets operands are simulated on the nodes
 
 
@@ -67,6 +67,8 @@ class Operator:
             group.create_task(self._calm())
 
     async def _calm(self) -> None:
+        while self._held:
+            await asyncio.sleep(1)
         await asyncio.sleep(HURRY)
         self._pace.settle()
 
@@ -100,14 +102,18 @@ class Operator:
     def _runs(self) -> bool:
         """Whether the operator's Pod does, or need not yet."""
         early = self._held is not None and self._pace.patient_from is None
-        return early or any(state.facts.holds(RUNS) for state in self._nodes.values())
+        return early or self._has_pod()
+
+    def _has_pod(self) -> bool:
+        return any(state.facts.holds(RUNS) for state in self._nodes.values())
 
     def _settled(self, found: Plan) -> bool:
         """Whether the GPUs that the labels promise are there; a new cluster is ready as a whole."""
         seen = self._cache.seen
         if policy.in_charge(seen.policies.values()) is None:
             return self._held is None  # none is coming
-        if found.labels or (self._held is not None and plan.verdict(seen, found)[0] != READY):
+        ready = plan.verdict(seen, found)[0] == READY and self._has_pod()
+        if found.labels or (self._held is not None and not ready):
             return False
         on = enabled(seen, self._operands)
         wanted = (name for name, each in seen.nodes.items() if GPU in facts(each, on))
