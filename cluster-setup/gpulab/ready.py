@@ -150,7 +150,7 @@ def _gpus_missing(api: Api, fleet: str, fresh: bool) -> str | None:
         if not fresh:
             return nodes_missing(api, promised_gpus(api, fleet))
         return nodes_missing(api, expected_gpus(fleet)) or _policy_missing(api)
-    except (ApiProblem, ApiAbsent) as error:  # right after its start the API server may not know the kind yet
+    except (ApiProblem, ApiAbsent) as error:  # an API server that has just started
         return f"no answer about nodes or ClusterPolicies ({error})"
 
 
