@@ -45,7 +45,7 @@ class Operator:
         self._wake = asyncio.Event()
         self._cache = Cache(api, self._wake.set)
         self._gate = asyncio.Semaphore(AT_ONCE)
-        self._with_pods = len(nodes) <= WITH_PODS
+        self.with_pods = len(nodes) <= WITH_PODS
         self._held: bool | None = None  # while it is installed: whether Pods are to wait
         for state in nodes.values():
             state.facts.listen(lambda fact: self._wake.set())
@@ -89,9 +89,9 @@ class Operator:
         if not self._cache.complete or not self._runs():
             return
         seen = self._cache.seen
-        found = plan.make(seen, self._operands, self._with_pods)
+        found = plan.make(seen, self._operands, self.with_pods)
         await self._carry_out(found)
-        if not self._with_pods:
+        if not self.with_pods:
             provide(self._nodes, seen, self._operands)
         for name, after in plan.statuses(seen, found, NAMESPACE, _now()).items():
             path = f"{POLICIES}/{name}/status"

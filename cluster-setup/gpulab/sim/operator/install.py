@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,20 +30,22 @@ PAUSE = 0.05
 
 
 async def install(api: Api, operator: Operator) -> None:
-    """Create everything; what is there already stays as it is. TimeoutError after a minute.
+    """Create everything; what is there already stays as it is.
 
-    Pods come once all nodes can take them, as on a cluster that has been there before.
+    Pods come once all nodes can take them, as on a cluster that has been there before, but after a
+    minute in any case.
     """
     operator.hold()
-    async with asyncio.timeout(SECONDS):
-        *first, deployment = _objects()
-        for item in first:
-            await _create(api, _path(item), item)
-        await _until(api, POLICIES, lambda found: True)
-        await _create(api, POLICIES, cluster_policy())
-        await _until(api, "/api/v1/nodes", _take_pods)
-        operator.release()
-        await _create(api, _path(deployment), deployment)
+    *first, deployment = _objects()
+    for item in first:
+        await _create(api, _path(item), item)
+    await _until(api, POLICIES, lambda found: True)
+    await _create(api, POLICIES, cluster_policy())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SECONDS):
+            await _until(api, "/api/v1/nodes", _take_pods if operator.with_pods else _any_takes)
+    operator.release()
+    await _create(api, _path(deployment), deployment)
 
 
 def _path(item: Object) -> str:
@@ -81,6 +84,10 @@ async def _until(api: Api, path: str, holds: Callable[[Object], bool]) -> None:
 def _is_coming(error: ApiError) -> bool:
     """Whether the kind, or its namespace, will be there in a moment."""
     return error.status in (404, 429) or error.status >= 500
+
+
+def _any_takes(nodes: Object) -> bool:
+    return any(not node["spec"].get("taints") for node in nodes["items"] or [])
 
 
 def _take_pods(nodes: Object) -> bool:
