@@ -47,7 +47,7 @@ def swap(paths: LabPaths, record: Record, fleet: str) -> Record:
         ready.remove_nodes(api)
         write_record(paths, new)
         embedded.restart_simulator(paths, new)
-        ready.wait(api, paths, fleet, READY_SECONDS)
+        ready.wait(api, paths, fleet, READY_SECONDS, fresh=False)
     return new
 
 
