@@ -58,4 +58,4 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url
         --python-version 3.11 --custom-compile-command "make lock" pyproject.toml
 lock:
 	$(LOCK) -o requirements.lock
-	$(LOCK) --extra test -c requirements.lock -o tests/requirements.lock
+	$(LOCK) --extra test --extra class -c requirements.lock -o tests/requirements.lock

@@ -10,6 +10,8 @@ from autograders.model import Answer, Answers, ManualMark, Report
 from autograders.quiz.marking import is_blank
 from autograders.quiz.question import Question
 
+NOT_ANSWERED = "not answered yet"
+
 
 @dataclass(frozen=True)
 class SelfMark:
@@ -25,7 +27,7 @@ def to_mark(question: Question, answers: Answers) -> ManualMark:
     """What a person has before him."""
     answer = answers.get(question.id)
     count = len(str(answer).split())
-    seen = "not answered yet" if is_blank(answer) else f"answered in {count} words"
+    seen = NOT_ANSWERED if is_blank(answer) else f"answered in {count} words"
     rubric = tuple(f"{each.text} ({each.points:g})" for each in question.rubric)
     return ManualMark(question.id, float(question.points), seen, rubric)
 

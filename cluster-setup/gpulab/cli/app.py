@@ -183,6 +183,19 @@ def verify(
     return command.verify(exercise, report, offline=offline, seed=seed, name=name, json=json)
 
 
+@app.command(hidden=True)  # for authors
+def cells(
+    exercise: Annotated[
+        Optional[str],  # noqa: UP045 (typer reads it at run time)
+        typer.Argument(help="Its number or name; without one, every exercise."),
+    ] = None,
+) -> None:
+    """Write into exercise notebooks which cells a class's gradebook has marks for."""
+    from gpulab.cli import cells as command
+
+    command.write(exercise)
+
+
 @app.command()
 def quiz(
     exercise: Exercise,
