@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,8 @@ if TYPE_CHECKING:  # httpx2 and lightkube take 0.2 s to import, so only connect(
     from lightkube.config.kubeconfig import SingleConfig
 
 UNREACHABLE = "start it with: gpulab up (or name another one with --kubeconfig)"
+SPARE = 10.0
+"""Seconds that a server may take longer to end a watch than it was asked for."""
 FORBIDDEN = "use an identity with the rights in autograders/rbac.yaml"
 
 
@@ -54,17 +59,53 @@ class Api:
     def text(self, path: str, **query: str) -> str:
         return self._get(path, query).decode("utf-8", "replace")
 
+    def watch(self, path: str, seconds: float, **query: str) -> Iterator[dict[str, Any]]:
+        """Watch events as they come, until the server ends it after about `seconds`."""
+        asked = {**query, "watch": "1", "timeoutSeconds": str(max(1, math.ceil(seconds)))}
+        limit = seconds + SPARE
+        with (
+            self._failures(),
+            self.client.stream("GET", path, params=asked, timeout=limit) as answer,
+        ):
+            if not answer.is_success:
+                answer.read()
+            self._expect_success(answer, path)
+            for line in answer.iter_lines():
+                yield self._event(line)
+
+    def _event(self, line: str) -> dict[str, Any]:
+        try:
+            event = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise ApiProblem(f"a watch event is not JSON: {error}") from error
+        if event.get("type") == "ERROR":  # such as 410: the version is too old to watch from
+            said = event.get("object") or {}
+            raise ApiProblem(f"{said.get('code')}: {said.get('message')}")
+        if not isinstance(event.get("object"), dict) or not isinstance(event.get("type"), str):
+            raise ApiProblem("a watch event has no type or no object")
+        return event
+
     def _get(self, path: str, query: dict[str, str]) -> bytes:
-        """Turn every HTTP failure into an error of ours: the only place that does."""
+        with self._failures():
+            answer = self.client.get(path, params=query)
+        self._expect_success(answer, path)
+        return answer.content
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn every failure to talk into an error of ours: the only place that does."""
         import httpx2
 
         try:
-            answer = self.client.get(path, params=query)
+            yield
         except httpx2.TimeoutException as error:
             raise ApiProblem(f"no answer in time ({type(error).__name__})") from error
         except (httpx2.TransportError, OSError) as error:
             what = f"cannot reach the cluster at {self.server}: {error}"
             raise Unreachable(what, UNREACHABLE) from error
+
+    def _expect_success(self, answer: httpx2.Response, path: str) -> None:
+        """Turn every refusal into an error of ours."""
         if answer.status_code == 401:
             what = f"the cluster at {self.server} does not accept this kubeconfig's identity (401)"
             raise Unreachable(what, "make the kubeconfig anew: gpulab up")
@@ -72,7 +113,6 @@ class Api:
             raise ApiAbsent(message(answer))
         if not answer.is_success:
             raise ApiProblem(f"{answer.status_code}: {message(answer)}")
-        return answer.content
 
     def close(self) -> None:
         self.client.close()

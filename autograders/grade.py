@@ -11,6 +11,7 @@ from autograders.collect import Waiting, collect_settled
 from autograders.connect import Api, connect
 from autograders.load import Exercise
 from autograders.model import Evidence, Phase, Probe, Report
+from autograders.observe import observe
 from autograders.quiz import read_answers
 from autograders.run import decide
 
@@ -56,7 +57,8 @@ def gather(
     `before` are phases that were collected earlier, such as `as-found`; `probes` is what was tried
     just before, by somebody who may do more than read.
     """
-    phase = replace(collect_settled(api, exercise, waiting=waiting), probes=dict(probes or {}))
+    phase = observe(api, exercise, collect_settled(api, exercise, waiting=waiting))
+    phase = replace(phase, probes=dict(probes or {}))
     return Evidence(
         exercise=exercise.id,
         exercise_digest=exercise.digest,

@@ -40,6 +40,8 @@ class Collect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The plural: `pods`."""
     scope: Literal["namespace", "cluster"] = "namespace"
     """The exercise's namespace, or everywhere (and kinds without a namespace)."""
+    watch: bool = False
+    """Record for `watch_seconds` how these objects change, too."""
 
 
 class LogOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a Pod that ends by itself is where it should be."""
     settle_seconds: Annotated[int, Meta(ge=1, le=600)] = 60
     """How long the cluster may be on its way before a check says `not yet`."""
+    watch_seconds: Annotated[int, Meta(ge=0, le=60)] = 0
+    """How long the kinds with `watch` are watched once the cluster has settled."""
     files: tuple[Text, ...] = ("answers.toml",)
     """What a submission consists of."""
     probe: tuple[Trial, ...] = ()
@@ -276,3 +280,6 @@ def faults(exercise: Exercise) -> Iterator[str]:
     needed = {name for each in exercise.checks for name in each.phases}
     for name in sorted((needed | {name for key in exercise.keys for name in key.phases}) - phases):
         yield f"checks.py needs the phase {name!r}, which no [[probe]] of exercise.toml makes"
+    watches = any(each.watch for each in exercise.settings.collect)
+    if watches != bool(exercise.settings.watch_seconds):
+        yield "needs both or neither: watch_seconds, and a [[collect]] with watch = true"

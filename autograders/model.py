@@ -221,7 +221,7 @@ class Phase:
     objects: tuple[KubeObject, ...] = ()
     """All objects of those resources, as the API gave them, with `kind` and `apiVersion`."""
     events: tuple[KubeObject, ...] = ()
-    """Watch events after the list, in order."""
+    """Watch events after the list, in order; `after` says how many seconds after it."""
     logs: Mapping[str, str] = field(default_factory=dict)
     """`namespace/pod/container` -> what it printed; a container that never started is absent."""
     problems: tuple[Problem, ...] = ()
@@ -230,6 +230,8 @@ class Phase:
     """What was tried just before, by name: of a YAML answer the id of its question."""
     untried: str = ""
     """Why nothing was tried: what the learner's work lacks for it."""
+    watched: float = 0.0
+    """For how many seconds after the list events were recorded; 0: they were not."""
 
 
 @dataclass(frozen=True)

@@ -2,81 +2,37 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-import yaml
 
 from autograders.checks import check
 from autograders.collect import collect, collect_settled, path_of
-from autograders.connect import Api, connect
+from autograders.connect import Api, Unreachable, connect
 from autograders.errors import InputError
 from autograders.evidence import from_json, to_json
 from autograders.grade import gather, grade_live
 from autograders.load import Collect, Exercise, LogOf, Settings
+from tests.served import Answer, Served, serving, write_kubeconfig
 
 PODS = "/api/v1/namespaces/lab/pods"
 NODES = "/api/v1/nodes"
 LOG = f"{PODS}/p/log"
-Answer = tuple[int, Any]
-
-
-@dataclass
-class Served:
-    """What the server answers: for each path a value, or one value after the other."""
-
-    url: str = ""
-    answers: dict[str, Answer | list[Answer]] = field(default_factory=dict)
-
-    def answer(self, path: str) -> Answer:
-        found = self.answers.get(path, (404, {"message": "not found"}))
-        if isinstance(found, list):
-            return found.pop(0) if len(found) > 1 else found[0]
-        return found
-
-
-def handler_of(served: Served) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            code, value = served.answer(self.path.partition("?")[0])
-            body = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
 
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    state = Served()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler_of(state)) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        state.url = f"http://127.0.0.1:{server.server_port}"
+    with serving() as state:
         yield state
-        server.shutdown()
 
 
 @pytest.fixture
 def kubeconfig(served: Served, tmp_path: Path) -> Path:
-    config = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": served.url}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-    }
-    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
-    return tmp_path / "kubeconfig"
+    return write_kubeconfig(served, tmp_path)
 
 
 @pytest.fixture
@@ -135,9 +91,18 @@ def test_objects_get_their_kind_and_logs_their_key(served: Served, api: Api) -> 
 
 
 def test_what_does_not_exist_is_absent(served: Served, api: Api) -> None:
-    served.answers = {PODS: pods("Succeeded"), LOG: (400, {"message": "waiting to start"})}
-    phase = collect(api, exercise())
+    waiting = (400, {"message": "waiting to start"})
+    served.answers = {PODS: pods("Succeeded"), NODES: NO_NODES, LOG: waiting}
+    wanted = exercise().settings
+    policies = Collect("nvidia.com/v1", "clusterpolicies", "cluster")  # answered with 404
+    more = msgspec.structs.replace(wanted, collect=(*wanted.collect, policies))
+    phase = collect(api, replace(exercise(), settings=more))
     assert (len(phase.objects), phase.logs, phase.problems) == (1, {}, ())
+
+
+def test_a_server_that_knows_no_kind_is_no_api_server(api: Api) -> None:
+    with pytest.raises(Unreachable, match="does not answer as a Kubernetes API server"):
+        collect(api, exercise())
 
 
 @pytest.mark.parametrize("code", [403, 410, 429, 500])

@@ -125,10 +125,16 @@ def check(
         bool, typer.Option("--replay", help="Apply your files to a clean lab, and grade that.")
     ] = False,
     json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Grade again on every change, until Ctrl-C.")
+    ] = False,
 ) -> int:
     """Grade an exercise as the cluster stands now; exit code 1 unless full marks."""
     from gpulab.cli import exercises
+    from gpulab.cli import watch as watching
 
+    if watch:
+        return watching.watch(exercise, name, kubeconfig, json=json, replay=replay)
     return exercises.check(exercise, name, kubeconfig, json=json, replay=replay)
 
 

@@ -55,18 +55,18 @@ def check(text: str, name: str, kubeconfig: Path | None, *, json: bool, replay: 
     """Grade and show; 0 for full marks."""
     from autograders import show
 
-    target = _target(name, kubeconfig)
-    exercise = _exercise_on(text, target)
+    target = target_of(name, kubeconfig)
+    exercise = exercise_on(text, target)
 
     def waiting(reason: str) -> None:
         if not json:
             err.print(f"[dim]waiting: {reason}[/]")
 
     if replay:
-        report = _replayed(exercise, name, target, waiting)
+        found = _replayed(exercise, name, target, waiting)
+        report = _with_self_marks(exercise, found)
     else:
-        report = _live(exercise, name, target, waiting)
-    report = _with_self_marks(exercise, report)
+        report = graded(exercise, name, target, waiting)
     if json:
         import msgspec
 
@@ -74,6 +74,11 @@ def check(text: str, name: str, kubeconfig: Path | None, *, json: bool, replay: 
     else:
         out.print(show.text(report))
     return 0 if report.full_marks else 1
+
+
+def graded(exercise: Exercise, name: str, target: Target, waiting: Waiting) -> Report:
+    """The cluster as it stands, with what the learner gave his own texts."""
+    return _with_self_marks(exercise, _live(exercise, name, target, waiting))
 
 
 def _live(exercise: Exercise, name: str, target: Target, waiting: Waiting) -> Report:
@@ -124,7 +129,7 @@ def exercise_of(text: str) -> Exercise:
     return variant.exercise_of(find_exercise(EXERCISES, text))
 
 
-def _exercise_on(text: str, target: Target) -> Exercise:
+def exercise_on(text: str, target: Target) -> Exercise:
     """The exercise with values that this cluster's nodes offer."""
     from autograders.connect import connect
     from gpulab import variant
@@ -182,7 +187,7 @@ def _with_self_marks(exercise: Exercise, report: Report) -> Report:
     return with_self_marks(report, exercise.questions, answers, kept.self_marks)
 
 
-def _target(name: str, kubeconfig: Path | None) -> Target:
+def target_of(name: str, kubeconfig: Path | None) -> Target:
     """--kubeconfig, else the lab, else $KUBECONFIG."""
     from gpulab import lab
     from gpulab.paths import lab_paths
