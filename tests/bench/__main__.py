@@ -1,6 +1,7 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
-python -m tests.bench [start] [operator] [pods] [grade] [memory] [scale] [--runs 7]
+python -m tests.bench [start] [operator] [pods] [grade] [verdicts] [memory] [scale] [verify]
+                      [--runs 7]
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from tests.bench import grade, memory, operator, pods, scale, start
+from tests.bench import grade, memory, operator, pods, scale, start, verdicts
 from tests.bench.measure import Row, show
 
 BENCHMARKS = {
@@ -17,9 +18,10 @@ BENCHMARKS = {
     "operator": operator.measure,
     "pods": pods.measure,
     "grade": grade.measure,
+    "verdicts": verdicts.measure,
     "memory": memory.measure,
 }
-LARGE = {"scale": scale.measure}  # minutes each: only when named
+LARGE = {"scale": scale.measure, "verify": verdicts.verify}  # minutes each: only when named
 
 
 def main() -> None:

@@ -54,9 +54,14 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def command(arguments: Sequence[str], env: Mapping[str, str], ok: Sequence[int] = (0,)) -> str:
+def command(
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    ok: Sequence[int] = (0,),
+    seconds: float = 300,
+) -> str:
     done = subprocess.run(
-        arguments, env=dict(env), capture_output=True, text=True, timeout=300, check=False
+        arguments, env=dict(env), capture_output=True, text=True, timeout=seconds, check=False
     )
     if done.returncode not in ok:
         raise RuntimeError(f"{arguments} exited with {done.returncode}: {done.stderr}")
