@@ -175,7 +175,14 @@ def _warm(paths: LabPaths, exercise: Exercise, *, solved: bool) -> list[float]:
 
 
 def best(work: Callable[[], object]) -> float:
-    return min(timed(work) for _ in range(AGAIN))
+    """Processor time, for a verdict waits for nothing."""
+    return min(processor(work) for _ in range(AGAIN))
+
+
+def processor(work: Callable[[], object]) -> float:
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
 
 
 def middle(values: list[float]) -> float:
