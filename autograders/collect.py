@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from autograders.access import group_of
 from autograders.cluster import Pod
@@ -82,8 +83,18 @@ def read_list(api: Api, namespace: str, what: Collect) -> Reading:
         return Reading(absent=True)
     except ApiProblem as problem:
         return Reading(problems=(Problem(what.resource, str(problem)),))
+    items = found.get("items") or []
+    if not is_objects(items):
+        return Reading(problems=(Problem(what.resource, "the answer is no list of objects"),))
     kind = {"apiVersion": what.api, "kind": str(found.get("kind", "")).removesuffix("List")}
-    return Reading(tuple({**kind, **each} for each in found.get("items") or ()))
+    return Reading(tuple({**kind, **each} for each in items))
+
+
+def is_objects(items: Any) -> bool:
+    """What an API server lists; another server may say anything."""
+    return isinstance(items, list) and all(
+        isinstance(each, dict) and isinstance(each.get("metadata"), dict) for each in items
+    )
 
 
 def log_keys(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # httpx2 and lightkube take 0.2 s to import, so only connect(
     from lightkube.config.kubeconfig import SingleConfig
 
 UNREACHABLE = "start it with: gpulab up (or name another one with --kubeconfig)"
+LARGEST = 1024 * 1024
+"""Bytes of a kubeconfig; a few thousand are usual."""
 SPARE = 10.0
 """Seconds that a server may take longer to end a watch than it was asked for."""
 FORBIDDEN = "use an identity with the rights in autograders/rbac.yaml"
@@ -165,11 +167,13 @@ def read_kubeconfig(path: Path | None, context: str | None) -> tuple[SingleConfi
     path = path or Path(os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
     if not path.is_file():
         raise InputError(f"there is no kubeconfig {path}", UNREACHABLE)
+    if path.stat().st_size > LARGEST:
+        raise InputError(f"the kubeconfig {path} is larger than 1 MiB", "make it anew: gpulab up")
     try:
         config = KubeConfig.from_file(path).get(context)
     except (ConfigError, yaml.YAMLError, msgspec.ValidationError, OSError) as error:
         raise InputError(broken(path, error), "make it anew: gpulab up") from error
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise InputError(broken(path, error), "make it anew: gpulab up") from error
     assert config is not None  # only a default could be None
     return config, path

@@ -29,6 +29,11 @@ Text = Annotated[str, Meta(min_length=1)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
 FleetName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.yaml)?$")]
 T = TypeVar("T")
+BROKEN_CODE = (
+    *(SyntaxError, ImportError, NameError, AttributeError, TypeError, ValueError, LookupError),
+    *(ArithmeticError, AssertionError, RuntimeError, SystemExit),
+)
+"""How a checks.py can end before it has defined its checks."""
 
 
 class Collect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -231,7 +236,7 @@ def run_module(path: Path) -> ModuleType:
         return module_of(path, compile(path.read_bytes(), str(path), "exec"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "put it there") from error
-    except (SyntaxError, ImportError, NameError, AttributeError, TypeError, ValueError) as error:
+    except BROKEN_CODE as error:
         raise InputError(f"{path} cannot be loaded: {error}", "correct it") from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from autograders.collect import path_of
+from autograders.collect import is_objects, path_of
 from autograders.connect import Api, ApiAbsent, ApiProblem, Unreachable
 from autograders.load import Collect, Exercise
 from autograders.model import KubeObject, Phase, Problem
@@ -83,9 +83,12 @@ def watch_kind(api: Api, namespace: str, began: float, seconds: float, what: Col
 def list_kind(api: Api, namespace: str, what: Collect) -> tuple[str, str, tuple[KubeObject, ...]]:
     """Kind, version to watch from, and objects."""
     found = api.json(path_of(what, namespace))
+    items = found.get("items") or []
+    if not is_objects(items):
+        raise ApiProblem("the answer is no list of objects")
     kind = str(found.get("kind", "")).removesuffix("List")
     head = {"apiVersion": what.api, "kind": kind}
-    objects = tuple({**head, **each} for each in found.get("items") or ())
+    objects = tuple({**head, **each} for each in items)
     return kind, version_of(found), objects
 
 

@@ -110,7 +110,7 @@ def attempt(judge: Callable[[], str]) -> Verdict:
         return Verdict(Outcome.FAILED, verdict.seen, verdict.next, verdict.share)
     except CheckFailed as verdict:
         return Verdict(Outcome.FAILED, verdict.seen, verdict.next)
-    except Exception as fault:  # noqa: BLE001 (a check is foreign code: its fault is no one's mark)
+    except (Exception, SystemExit) as fault:  # noqa: BLE001 (a check is foreign code: its fault is no one's mark)
         return Verdict(Outcome.BROKEN, f"{type(fault).__name__}: {fault}", NOT_YOURS)
 
 

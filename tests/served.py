@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 
 Answer = tuple[int, Any]
+CUT = 0
+"""In place of a status: half of the body, then the connection is closed."""
 Line = tuple[float, dict[str, Any] | str]
 """Seconds to wait, then a watch event or any text to send."""
 
@@ -50,10 +52,11 @@ def handler_of(served: Served) -> type[http.server.BaseHTTPRequestHandler]:
 
         def give(self, code: int, value: Any) -> None:
             body = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-            self.send_response(code)
+            self.send_response(200 if code == CUT else code)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if code == CUT else body)
+            self.close_connection = code == CUT
 
         def stream(self, scripts: list[list[Line]]) -> None:
             """Play the next script; without one, end as a quiet watch does, but sooner."""

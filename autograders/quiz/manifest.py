@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from autograders.model import CheckFailed
+from autograders.plain_yaml import fault
 
 if TYPE_CHECKING:
     import yaml
@@ -24,8 +25,8 @@ def read_manifest(text: object) -> dict[str, Any]:
     if len(text) > LARGEST:
         raise CheckFailed(f"the YAML is longer than {LARGEST} characters", ONE_OBJECT)
     try:
-        if any(isinstance(each, yaml.AliasEvent) for each in yaml.parse(text)):
-            raise CheckFailed("the YAML uses an alias (*name)", "write the value out instead")
+        if why := fault(text):
+            raise CheckFailed(f"it is not plain YAML: {why}", "write each value out, once")
         found = json.loads(json.dumps(yaml.load(text, loader()), allow_nan=False))
     except yaml.YAMLError as error:
         raise CheckFailed(f"it is not YAML: {place(error)}", "correct that line") from error

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import yaml
 
 from autograders.errors import InputError
+from autograders.plain_yaml import fault
 from gpulab.paths import DATA
 
 FLEETS = DATA / "fleets"
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 LABEL_KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+LARGEST = 256 * 1024
+"""Bytes; a group of nodes has about a hundred."""
 MAX_NODES = 16384  # one /24 of Pod addresses each, out of 100.64.0.0/10
 
 
@@ -60,14 +64,26 @@ def load_fleet(name: str, folder: Path = FLEETS) -> Fleet:
     """Read a fleet by name, or from a path that ends in .yaml; InputError names file and key."""
     path = Path(name) if name.endswith(".yaml") else folder / f"{name}.yaml"
     try:
-        fleet = msgspec.yaml.decode(path.read_bytes(), type=Fleet)
+        fleet = msgspec.yaml.decode(_plain(path), type=Fleet)
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise InputError(f"there is no fleet {name!r}", f"choose one of {known}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", "give a fleet file") from None
+    except (msgspec.MsgspecError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: {_one_line(error)}", "correct that key; see fleets/") from None
     _check(path, fleet)
     return fleet
+
+
+def _plain(path: Path) -> str:
+    """The file's text, if it is small and plain enough to be handed to a parser."""
+    if path.stat().st_size > LARGEST:
+        raise InputError(f"{path} is larger than {LARGEST // 1024} KiB", "give a fleet file")
+    text = path.read_bytes().decode("utf-8")
+    if why := fault(text):
+        raise InputError(f"{path}: {why}", "write each value out, once")
+    return text
 
 
 def shapes(fleet: Fleet) -> Iterator[NodeShape]:
