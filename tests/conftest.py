@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -30,6 +31,7 @@ INTERRUPTIBLE = [
     "os.execv(sys.argv[1], sys.argv[1:])",
 ]
 IMAGE = "busybox:1.37"
+SHARED: list[Lab] = []  # the lab that most tests share, while there is one
 CUDA = "nvidia/cuda:12.4.1-base-ubuntu22.04"
 
 
@@ -202,7 +204,36 @@ def environment(folder: Path, name: str) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The lab that most tests share: they use namespaces of their own and leave no Pod behind."""
-    yield from make_lab(tmp_path_factory.mktemp("lab"), "shared")
+    for made in make_lab(tmp_path_factory.mktemp("lab"), "shared"):
+        SHARED.append(made)
+        yield made
+        SHARED.clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_gpu_is_left_behind() -> Iterator[None]:
+    """A file of tests that shares a lab gives back what it took there: the next one needs it."""
+    yield
+    for each in SHARED:
+        with contextlib.suppress(AssertionError):
+            eventually(lambda each=each: holders(each) == [], 15)
+        assert holders(each) == []
+
+
+def holders(lab: Lab) -> list[str]:
+    """Pods that hold GPUs in namespaces that are there to stay."""
+    stay = {
+        item["metadata"]["name"]
+        for item in lab.get("namespaces")["items"]
+        if item["status"]["phase"] == "Active"
+    }
+    return [
+        f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+        for item in lab.get("pods", "--all-namespaces")["items"]
+        if item["metadata"]["namespace"] in stay
+        and item["status"]["phase"] not in ("Succeeded", "Failed")
+        and any("nvidia.com/gpu" in str(c.get("resources")) for c in item["spec"]["containers"])
+    ]
 
 
 @pytest.fixture
