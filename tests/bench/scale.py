@@ -1,4 +1,5 @@
-"""1,000 nodes with 8 GPUs each, then 4,000 two-GPU Pods, beside bare KWOK with the same nodes.
+"""1,000 nodes with 8 GPUs each, then 4,000 two-GPU Pods, beside bare KWOK with the same nodes
+and the same limit for the controller manager's requests.
 
 Ours runs at speed 20 with the image present on the nodes. A node counts when its GPUs are
 allocatable, a Pod when it is Running with two devices that no other Pod has.
@@ -17,6 +18,7 @@ import psutil
 
 from autograders.connect import Api, ApiAbsent, ApiProblem, Unreachable, connect
 from gpulab.processes import ProcessFile
+from gpulab.providers.kwokctl import REQUESTS
 from tests.bench.kwokctl import Kwokctl
 from tests.bench.measure import GPULAB, Row, command, surroundings
 
@@ -47,7 +49,8 @@ def _row(name: str, ours: float, bare: float, factor: float) -> Row:
 
 
 def _bare(folder: Path) -> tuple[float, float]:
-    cluster = Kwokctl(folder)
+    same = (f"--extra-args=kube-controller-manager={key}={n}" for key, n in REQUESTS.items())
+    cluster = Kwokctl(folder, *same)
     cluster.create()
     try:
         with connect(cluster.kubeconfig, read_only=False) as api:

@@ -31,6 +31,8 @@ BINARIES = {
     "kubectl": "kubectlBinary",
     "kwok": "kwokControllerBinary",
 }
+# of the controller manager; by default 20 a second, of which ten Jobs that start anew need hundreds
+REQUESTS = {"kube-api-qps": "200", "kube-api-burst": "400"}
 
 
 def configuration(
@@ -87,11 +89,7 @@ def _patches(
                 }
             ),
         ],
-        # by default 20 requests a second, of which ten Jobs that start anew need hundreds
-        "kube-controller-manager": [
-            *alone,
-            *_add({"kube-api-qps": "200", "kube-api-burst": "400"}),
-        ],
+        "kube-controller-manager": [*alone, *_add(REQUESTS)],
         "kube-scheduler": alone,
         "kwok-controller": _replace(
             {
