@@ -1,8 +1,8 @@
-"""1,000 nodes with 8 GPUs each, then 4,000 two-GPU Pods, beside bare KWOK with the same nodes
-and the same limit for the controller manager's requests.
+"""1,000 nodes with 8 GPUs each, then 4,000 two-GPU Pods, beside bare KWOK with the same nodes.
 
-Ours runs at speed 20 with the image present on the nodes. A node counts when its GPUs are
-allocatable, a Pod when it is Running with two devices that no other Pod has.
+The controller managers have the same limit for requests. Ours runs at speed 20 with the image
+present on the nodes. A node counts when its GPUs are allocatable, a Pod when it is Running with two
+devices that no other Pod has.
 """
 
 from __future__ import annotations
