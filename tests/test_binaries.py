@@ -98,7 +98,8 @@ def builder(no_lab: Lab, tmp_path: Path) -> Lab:
     """A learner with an empty cache and, on PATH, only what a test puts into `bin`."""
     (tmp_path / "bin").mkdir()
     path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
-    return Lab("lab", no_lab.env | {"GPULAB_CACHE": str(tmp_path / "cache"), "PATH": path})
+    own = {"GPULAB_CACHE": str(tmp_path / "cache"), "GPULAB_SOURCE": "build", "PATH": path}
+    return Lab("lab", no_lab.env | own)
 
 
 def stand_in(builder: Lab, install: str, version: str = "go1.99.1") -> None:
@@ -220,7 +221,8 @@ def test_ctrl_c_in_a_real_build_leaves_nothing_half_made(no_lab: Lab, tmp_path: 
     free = shutil.disk_usage(tmp_path).free
     if free < 8 * 2**30:
         pytest.skip(f"needs 8 GiB of disk, {free / 2**30:.1f} are free")
-    builder = Lab("lab", no_lab.env | {"GPULAB_CACHE": str(tmp_path / "cache")})
+    own = {"GPULAB_CACHE": str(tmp_path / "cache"), "GPULAB_SOURCE": "build"}
+    builder = Lab("lab", no_lab.env | own)
     code, stderr, children = interrupt(builder, lambda: compiling(builder))
     assert code == 130, stderr
     assert "Building kube-apiserver" in stderr

@@ -21,6 +21,14 @@ Name = Annotated[str, typer.Option(help="The lab, if you have several.", show_de
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 Exercise = Annotated[str, typer.Argument(help="Its number or name: 01, deploy-gpu-pod.")]
 Fleet = Annotated[str, typer.Option(help="Which nodes: a file of cluster-setup/fleets/.")]
+Source = Annotated[
+    Optional[str],  # noqa: UP045 (typer reads it at run time)
+    typer.Option(
+        metavar="download|build|FOLDER",
+        help="Where programs that are not there yet come from; default: $GPULAB_SOURCE, else "
+        "download, and build what cannot be had so.",
+    ),
+]
 Kubeconfig = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads it at run time)
     typer.Option(help="This cluster instead of the lab; it is only read."),
@@ -34,11 +42,12 @@ def up(
     speed: Annotated[
         float, typer.Option(min=0.1, max=100, help="Divides pulls, back-off, driver installs.")
     ] = 1.0,
+    source: Source = None,
 ) -> None:
     """Start or resume the lab; done when a new Pod runs."""
     from gpulab.cli import lab
 
-    lab.up(name, fleet, speed)
+    lab.up(name, fleet, speed, source)
 
 
 @app.command()
@@ -82,11 +91,12 @@ def lab_(
         Optional[int],  # noqa: UP045 (typer reads it at run time)
         typer.Option(min=1024, max=65535, help="JupyterLab's port; default: the first free."),
     ] = None,
+    source: Source = None,
 ) -> None:
     """Start or resume the lab and open JupyterLab; Ctrl-C stops JupyterLab only."""
     from gpulab.cli import notebooks
 
-    notebooks.lab(name, fleet, browser=browser, detach=detach, port=port)
+    notebooks.lab(name, fleet, source, browser=browser, detach=detach, port=port)
 
 
 @app.command("map")
