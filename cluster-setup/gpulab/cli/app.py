@@ -74,6 +74,14 @@ def status(name: Name = DEFAULT_NAME, json: Json = False) -> int:
 
 
 @app.command()
+def doctor(json: Json = False) -> int:
+    """Show what lab, course and tests need here; exit code 1 if something needed is missing."""
+    from gpulab.cli import doctor as command
+
+    return command.show(json=json)
+
+
+@app.command()
 def kubeconfig(name: Name = DEFAULT_NAME) -> None:
     """Print the path of the lab's kubeconfig."""
     from gpulab.cli import lab
