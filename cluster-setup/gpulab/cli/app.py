@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+
+from gpulab.cli.checkpoint_options import checkpoints
+from gpulab.cli.options import DEFAULT_NAME, Exercise, Fleet, Json, Kubeconfig, Name, Source
 
 app = typer.Typer(
     help="Kubernetes for AI infrastructure: a lab with simulated GPU nodes, exercises, grading.",
@@ -15,24 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-DEFAULT_NAME = os.environ.get("GPULAB_NAME", "lab")
-Name = Annotated[str, typer.Option(help="The lab, if you have several.", show_default=True)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
-Exercise = Annotated[str, typer.Argument(help="Its number or name: 01, deploy-gpu-pod.")]
-Fleet = Annotated[str, typer.Option(help="Which nodes: a file of cluster-setup/fleets/.")]
-Source = Annotated[
-    Optional[str],  # noqa: UP045 (typer reads it at run time)
-    typer.Option(
-        metavar="download|build|FOLDER",
-        help="Where programs that are not there yet come from; default: $GPULAB_SOURCE, else "
-        "download, and build what cannot be had so.",
-    ),
-]
-Kubeconfig = Annotated[
-    Optional[Path],  # noqa: UP045 (typer reads it at run time)
-    typer.Option(help="This cluster instead of the lab; it is only read."),
-]
+app.add_typer(checkpoints, name="checkpoint", no_args_is_help=True)
 
 
 @app.command()
