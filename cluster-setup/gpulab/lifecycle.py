@@ -12,7 +12,7 @@ from autograders.errors import InputError
 from gpulab import checkpoints, jupyter, ready
 from gpulab.lab import Record, locked, read_record, write_record
 from gpulab.paths import LabPaths
-from gpulab.providers import embedded
+from gpulab.providers import embedded, pausing
 from gpulab.sim.data import check_data
 
 READY_SECONDS = 120.0  # the usual time is 4 s; a laptop with a cold disk may take a minute
@@ -51,6 +51,12 @@ def go_back(paths: LabPaths, record: Record, name: str) -> None:
         record = checkpoints.put_back(paths, record, name, about)
         write_record(paths, record)
         _resume(paths, record)
+
+
+def switch(paths: LabPaths, component: str, *, on: bool) -> bool:
+    """Pause a component, or let it go on; False if it does so already."""
+    with locked(paths):
+        return pausing.switch(paths, embedded.component_pids(paths), component, on=on)
 
 
 def _resume(paths: LabPaths, record: Record) -> None:

@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 app.add_typer(checkpoints, name="checkpoint", no_args_is_help=True)
 
+Component = Annotated[str, typer.Argument(help="scheduler or controller-manager.")]
+
 
 @app.command()
 def up(
@@ -64,6 +66,22 @@ def doctor(json: Json = False) -> int:
     from gpulab.cli import doctor as command
 
     return command.show(json=json)
+
+
+@app.command()
+def pause(component: Component, name: Name = DEFAULT_NAME) -> None:
+    """Stop a part of the control plane, to see what it does; `up` lets it go on, too."""
+    from gpulab.cli import pause as command
+
+    command.pause(component, name)
+
+
+@app.command()
+def resume(component: Component, name: Name = DEFAULT_NAME) -> None:
+    """Let a paused part of the control plane go on."""
+    from gpulab.cli import pause as command
+
+    command.resume(component, name)
 
 
 @app.command()
