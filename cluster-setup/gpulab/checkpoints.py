@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,9 +45,11 @@ def save(paths: LabPaths, record: Record, name: str) -> None:
             f"choose another name, or remove it: gpulab checkpoint delete {name}",
         )
     with _making(paths) as made:
-        snapshot.save(paths, record, made / DATA)
-        with connect(paths.kubeconfig, read_only=False) as api:
-            found = inventory.take(api)
+        with ThreadPoolExecutor(1) as pool:  # two programs, two cores
+            data = pool.submit(snapshot.save, paths, record, made / DATA)
+            with connect(paths.kubeconfig, read_only=False) as api:
+                found = inventory.take(api)
+            data.result()
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         about = Checkpoint(now, record.uid, record.fleet, record.operator, found)
         write_private(made / ABOUT, msgspec.json.encode(about))

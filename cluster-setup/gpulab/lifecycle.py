@@ -47,7 +47,7 @@ def go_back(paths: LabPaths, record: Record, name: str) -> None:
     """Give a lab the state of a checkpoint, whether it runs or not; then it is ready."""
     with locked(paths):
         about = checkpoints.prepare(paths, record, name)
-        embedded.stop(paths)
+        embedded.kill(paths)
         record = checkpoints.put_back(paths, record, name, about)
         write_record(paths, record)
         _resume(paths, record)

@@ -1,7 +1,7 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
-python -m tests.bench [start] [checkpoint] [operator] [pods] [grade] [verdicts] [memory] [scale] [verify]
-                      [--runs 7]
+python -m tests.bench [start] [checkpoint] [operator] [pods] [grade] [verdicts] [memory] [scale]
+                      [verify] [--runs 7]
 """
 
 from __future__ import annotations
