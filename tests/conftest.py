@@ -30,6 +30,7 @@ INTERRUPTIBLE = [
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
     "os.execv(sys.argv[1], sys.argv[1:])",
 ]
+MAIN = "import sys; from gpulab.cli import main; sys.exit(main())"
 IMAGE = "busybox:1.37"
 SHARED: list[Lab] = []  # the lab that most tests share, while there is one
 CUDA = "nvidia/cuda:12.4.1-base-ubuntu22.04"
@@ -291,11 +292,24 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
-def run_clone(folder: Path, lab: Lab, *arguments: str) -> Done:
-    """Run the `gpulab` of a clone."""
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def run_clone(
+    folder: Path, lab: Lab, *arguments: str, command: str = MAIN, seconds: float = 60
+) -> Done:
+    """Run the `gpulab` of a clone, or another command of Python with its code."""
     env = lab.env | {"PYTHONPATH": f"{folder}{os.pathsep}{folder / 'cluster-setup'}"}
-    command = "import sys; from gpulab.cli import main; sys.exit(main())"
-    return run([sys.executable, "-P", "-c", command, *arguments], env, 60)
+    return run([sys.executable, "-P", "-c", command, *arguments], env, seconds)
 
 
 def make_namespace(lab: Lab) -> Iterator[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -98,7 +96,8 @@ def builder(no_lab: Lab, tmp_path: Path) -> Lab:
     """A learner with an empty cache and, on PATH, only what a test puts into `bin`."""
     (tmp_path / "bin").mkdir()
     path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
-    return Lab("lab", no_lab.env | {"GPULAB_CACHE": str(tmp_path / "cache"), "PATH": path})
+    own = {"GPULAB_CACHE": str(tmp_path / "cache"), "GPULAB_SOURCE": "build", "PATH": path}
+    return Lab("lab", no_lab.env | own)
 
 
 def stand_in(builder: Lab, install: str, version: str = "go1.99.1") -> None:
@@ -220,7 +219,8 @@ def test_ctrl_c_in_a_real_build_leaves_nothing_half_made(no_lab: Lab, tmp_path: 
     free = shutil.disk_usage(tmp_path).free
     if free < 8 * 2**30:
         pytest.skip(f"needs 8 GiB of disk, {free / 2**30:.1f} are free")
-    builder = Lab("lab", no_lab.env | {"GPULAB_CACHE": str(tmp_path / "cache")})
+    own = {"GPULAB_CACHE": str(tmp_path / "cache"), "GPULAB_SOURCE": "build"}
+    builder = Lab("lab", no_lab.env | own)
     code, stderr, children = interrupt(builder, lambda: compiling(builder))
     assert code == 130, stderr
     assert "Building kube-apiserver" in stderr
@@ -233,18 +233,6 @@ def compiling(builder: Lab) -> bool:
     """Go has been at work for two seconds."""
     folders = list(Path(builder.env["GPULAB_CACHE"]).glob("bin/.making-*"))
     return bool(folders) and time.time() - folders[0].stat().st_ctime > 2
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_disk_that_is_too_small_is_named_before_anything_is_built(

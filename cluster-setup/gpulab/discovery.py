@@ -28,6 +28,11 @@ class Resource:
     verbs: frozenset[str]
     """What its API can do: `list`, `delete` …"""
 
+    @property
+    def everywhere(self) -> str:
+        """Where its objects of all namespaces are."""
+        return f"{'/apis' if '/' in self.api else '/api'}/{self.api}/{self.plural}"
+
     def path(self, namespace: str, name: str = "") -> str:
         """Where its objects are.
 

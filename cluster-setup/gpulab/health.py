@@ -19,13 +19,13 @@ from gpulab.lab import Record
 from gpulab.paths import LabPaths
 from gpulab.pki import EtcdPki, KubeletPki, Pair
 from gpulab.ports import LOOPBACK
-from gpulab.providers import embedded
+from gpulab.providers import embedded, pausing
 
 TIMEOUT = 2.0
 
 
 class Component(msgspec.Struct, frozen=True):
-    """One process; `port` is on loopback, `health` is ok, stopped, or what was seen."""
+    """One process; `port` is on loopback, `health` is ok, stopped, paused, or what was seen."""
 
     name: str
     pid: int | None
@@ -104,7 +104,13 @@ def _component(probe: Probe, paths: LabPaths, record: Record) -> Component:
     else:
         pid = embedded.component_pids(paths).get(probe.name)
         port = record.ports[probe.name]
-    return Component(probe.name, pid, port, "stopped" if pid is None else _ask(probe, port))
+    return Component(probe.name, pid, port, _health(probe, pid, port))
+
+
+def _health(probe: Probe, pid: int | None, port: int) -> str:
+    if pid is None:
+        return "stopped"
+    return "paused" if pausing.is_paused(pid) else _ask(probe, port)
 
 
 def _ask(probe: Probe, port: int) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from autograders.connect import connect
-from gpulab import jupyter, ready
+from autograders.errors import InputError
+from gpulab import checkpoints, jupyter, ready
 from gpulab.lab import Record, locked, read_record, write_record
 from gpulab.paths import LabPaths
-from gpulab.providers import embedded
+from gpulab.providers import embedded, pausing
 from gpulab.sim.data import check_data
 
 READY_SECONDS = 120.0  # the usual time is 4 s; a laptop with a cold disk may take a minute
@@ -24,17 +25,47 @@ def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
     check_data(fleet)
     with locked(paths):
         record = read_record(paths)
-        fresh = record is None
         if record is None:
             record = _create(paths, fleet, speed)
+            with connect(paths.kubeconfig, read_only=False) as api:
+                ready.wait_for_api(api, paths, READY_SECONDS)
+                ready.wait(api, paths, record.fleet, READY_SECONDS, fresh=True)
         else:
-            embedded.start(paths, record)
-        with connect(paths.kubeconfig, read_only=False) as api:
-            ready.wait_for_api(api, paths, READY_SECONDS)
-            if not fresh and ready.lost_nodes(api, record.fleet):
-                embedded.restart_simulator(paths, record)
-            ready.wait(api, paths, record.fleet, READY_SECONDS, fresh=fresh)
+            _resume(paths, record)
     return record
+
+
+def checkpoint(paths: LabPaths, record: Record, name: str) -> None:
+    """Keep the state of a lab that runs."""
+    if not embedded.component_pids(paths):
+        raise InputError(f"lab {paths.name!r} is down", f"gpulab up --name {paths.name}")
+    with locked(paths):
+        checkpoints.save(paths, record, name)
+
+
+def go_back(paths: LabPaths, record: Record, name: str) -> None:
+    """Give a lab the state of a checkpoint, whether it runs or not; then it is ready."""
+    with locked(paths):
+        about = checkpoints.prepare(paths, record, name)
+        embedded.kill(paths)
+        record = checkpoints.put_back(paths, record, name, about)
+        write_record(paths, record)
+        _resume(paths, record)
+
+
+def switch(paths: LabPaths, component: str, *, on: bool) -> bool:
+    """Pause a component, or let it go on; False if it does so already."""
+    with locked(paths):
+        return pausing.switch(paths, embedded.component_pids(paths), component, on=on)
+
+
+def _resume(paths: LabPaths, record: Record) -> None:
+    embedded.start(paths, record)
+    with connect(paths.kubeconfig, read_only=False) as api:
+        ready.wait_for_api(api, paths, READY_SECONDS)
+        if ready.lost_nodes(api, record.fleet):
+            embedded.restart_simulator(paths, record)
+        ready.wait(api, paths, record.fleet, READY_SECONDS, fresh=False)
 
 
 def swap(paths: LabPaths, record: Record, fleet: str) -> Record:

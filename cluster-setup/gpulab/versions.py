@@ -9,12 +9,22 @@ import msgspec
 from gpulab.paths import DATA
 
 
+class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a project publishes its programs; texts with {names} for gpulab.binaries.releases."""
+
+    folder: str
+    checksums: str  # a file that names the SHA-256 of what is in the folder
+    files: dict[str, str]  # platform, as linux-amd64 → file
+    sha256: dict[str, str] = {}  # platform/file → what is known of it
+
+
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Programs that are released and built together, from controlplane/<group>/go.mod."""
 
     version: str  # without the leading v
     programs: tuple[str, ...]
     module: str  # the Go module whose version this is
+    release: Release | None = None
 
 
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

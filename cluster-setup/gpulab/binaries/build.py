@@ -14,26 +14,29 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from autograders.errors import InputError
+from gpulab.binaries import disk
+from gpulab.binaries.cache import Cache
 from gpulab.paths import DATA
 from gpulab.versions import Group, versions
 
 NEEDED_GIB = 7  # module cache 1.4, build cache 3.6, binaries 0.6, and room to link
+VARIABLES = "GPULAB_CACHE, GOCACHE and GOMODCACHE"
 GO_DEV = "https://go.dev/dl"
 console = Console(stderr=True)
 
 
-def prepare(missing: Mapping[str, Group], target: Path) -> None:
+def fill(cache: Cache, missing: Mapping[str, Group]) -> None:
     """Refuse early what cannot end well; say beforehand what is built and how long it takes."""
     go = _go()
-    _check_disk({target, _go_env(go, "GOCACHE"), _go_env(go, "GOMODCACHE")})
+    folders = {cache.root, _go_env(go, "GOCACHE"), _go_env(go, "GOMODCACHE")}
+    disk.check(folders, NEEDED_GIB, "building the control plane", VARIABLES)
     programs = [program for group in missing.values() for program in group.programs]
     console.print(
         f"Building {', '.join(programs)} from their Go modules: about 7 minutes on 2 cores, "
         "once. Ctrl-C stops it; the next try goes on where this one stopped."
     )
-
-
-def say_done() -> None:
+    for name, group in missing.items():
+        cache.fill(name, group, build)
     console.print(
         "Built. Go's own caches are no longer needed: "
         "`go clean -cache -modcache` frees about 5 GB, for all your Go projects."
@@ -114,18 +117,6 @@ def _go_version(go: str) -> tuple[int, ...]:
 
 def _go_env(go: str, name: str) -> Path:
     return Path(_output([go, "env", name], DATA, os.environ).strip())
-
-
-def _check_disk(folders: set[Path]) -> None:
-    for folder in folders:
-        existing = next(p for p in (folder, *folder.parents) if p.exists())
-        free = shutil.disk_usage(existing).free / 2**30
-        if free < NEEDED_GIB:
-            raise InputError(
-                f"{existing} has {free:.1f} GiB free; building the control plane needs "
-                f"{NEEDED_GIB} GiB",
-                "free some space, or point GPULAB_CACHE, GOCACHE and GOMODCACHE to a larger disk",
-            )
 
 
 def _output(command: list[str], cwd: Path, environment: Mapping[str, str]) -> str:

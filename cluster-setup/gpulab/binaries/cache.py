@@ -33,6 +33,10 @@ class Cache:
         folder = self.folder(name, group)
         return all(os.access(folder / program, os.X_OK) for program in group.programs)
 
+    def missing(self) -> dict[str, Group]:
+        """The groups of which a program is not there."""
+        return {n: g for n, g in versions().groups.items() if not self.has(n, g)}
+
     def programs(self) -> Mapping[str, Path]:
         return {
             program: self.folder(name, group) / program

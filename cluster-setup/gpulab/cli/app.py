@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+
+from gpulab.cli.checkpoint_options import checkpoints
+from gpulab.cli.options import DEFAULT_NAME, Exercise, Fleet, Json, Kubeconfig, Name, Source
 
 app = typer.Typer(
     help="Kubernetes for AI infrastructure: a lab with simulated GPU nodes, exercises, grading.",
@@ -15,16 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(checkpoints, name="checkpoint", no_args_is_help=True)
 
-DEFAULT_NAME = os.environ.get("GPULAB_NAME", "lab")
-Name = Annotated[str, typer.Option(help="The lab, if you have several.", show_default=True)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
-Exercise = Annotated[str, typer.Argument(help="Its number or name: 01, deploy-gpu-pod.")]
-Fleet = Annotated[str, typer.Option(help="Which nodes: a file of cluster-setup/fleets/.")]
-Kubeconfig = Annotated[
-    Optional[Path],  # noqa: UP045 (typer reads it at run time)
-    typer.Option(help="This cluster instead of the lab; it is only read."),
-]
+Component = Annotated[str, typer.Argument(help="scheduler or controller-manager.")]
 
 
 @app.command()
@@ -34,11 +29,12 @@ def up(
     speed: Annotated[
         float, typer.Option(min=0.1, max=100, help="Divides pulls, back-off, driver installs.")
     ] = 1.0,
+    source: Source = None,
 ) -> None:
     """Start or resume the lab; done when a new Pod runs."""
     from gpulab.cli import lab
 
-    lab.up(name, fleet, speed)
+    lab.up(name, fleet, speed, source)
 
 
 @app.command()
@@ -65,6 +61,30 @@ def status(name: Name = DEFAULT_NAME, json: Json = False) -> int:
 
 
 @app.command()
+def doctor(json: Json = False) -> int:
+    """Show what lab, course and tests need here; exit code 1 if something needed is missing."""
+    from gpulab.cli import doctor as command
+
+    return command.show(json=json)
+
+
+@app.command()
+def pause(component: Component, name: Name = DEFAULT_NAME) -> None:
+    """Stop a part of the control plane, to see what it does; `up` lets it go on, too."""
+    from gpulab.cli import pause as command
+
+    command.pause(component, name)
+
+
+@app.command()
+def resume(component: Component, name: Name = DEFAULT_NAME) -> None:
+    """Let a paused part of the control plane go on."""
+    from gpulab.cli import pause as command
+
+    command.resume(component, name)
+
+
+@app.command()
 def kubeconfig(name: Name = DEFAULT_NAME) -> None:
     """Print the path of the lab's kubeconfig."""
     from gpulab.cli import lab
@@ -82,11 +102,12 @@ def lab_(
         Optional[int],  # noqa: UP045 (typer reads it at run time)
         typer.Option(min=1024, max=65535, help="JupyterLab's port; default: the first free."),
     ] = None,
+    source: Source = None,
 ) -> None:
     """Start or resume the lab and open JupyterLab; Ctrl-C stops JupyterLab only."""
     from gpulab.cli import notebooks
 
-    notebooks.lab(name, fleet, browser=browser, detach=detach, port=port)
+    notebooks.lab(name, fleet, source, browser=browser, detach=detach, port=port)
 
 
 @app.command("map")

@@ -19,11 +19,14 @@ out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 
-def up(name: str, fleet: str, speed: float = 1.0) -> Record:
-    from gpulab import lifecycle
+def up(name: str, fleet: str, speed: float = 1.0, source: str | None = None) -> Record:
+    from gpulab import binaries, lifecycle
     from gpulab.paths import lab_paths
+    from gpulab.sim.data import check_data
 
     paths, began = lab_paths(name), time.monotonic()
+    check_data(fleet)  # refused before minutes of building
+    binaries.ensure(source)
     with err.status(f"Starting lab {name!r}"):
         record = lifecycle.up(paths, fleet, speed)
     if record.fleet != fleet:

@@ -12,12 +12,14 @@ from gpulab.cli.lab import err
 from gpulab.paths import LabPaths, lab_paths, work
 
 
-def lab(name: str, fleet: str, *, browser: bool, detach: bool, port: int | None) -> None:
+def lab(
+    name: str, fleet: str, source: str | None, *, browser: bool, detach: bool, port: int | None
+) -> None:
     """Bring everything up; stay in the foreground unless `detach`."""
     from gpulab import binaries, jupyter, workspace
 
     paths = lab_paths(name)
-    record = commands.up(name, fleet)
+    record = commands.up(name, fleet, source=source)
     for kept in workspace.update():
         err.print(f"Kept your edited {kept}; the course has a newer version.", highlight=False)
     with err.status("Starting JupyterLab"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -18,6 +19,7 @@ INTERRUPTED = 130  # 128 + SIGINT
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. `--debug`, anywhere, shows the traceback of an error."""
     os.umask(0o077)  # whatever a command makes is the user's alone
+    _print_anything()
     debug = "--debug" in arguments or bool(os.environ.get("GPULAB_DEBUG"))
     command = typer.main.get_command(app)
     try:
@@ -39,6 +41,13 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except OSError as error:
         return _say(*_of_the_system(error), debug)
+
+
+def _print_anything() -> None:
+    """Let a letter that the locale has not become a question mark instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _of_the_system(error: OSError) -> tuple[str, str]:

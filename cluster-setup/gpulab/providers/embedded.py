@@ -22,7 +22,7 @@ from gpulab.lab import SERVED, Record, new_record, write_record
 from gpulab.paths import LabPaths, private_dir
 from gpulab.pki import private, write_private
 from gpulab.processes import ProcessFile, is_running
-from gpulab.providers import kwokctl
+from gpulab.providers import kwokctl, pausing
 from gpulab.sim.config import Config
 from gpulab.waiting import eventually
 
@@ -64,6 +64,7 @@ def start(paths: LabPaths, record: Record) -> None:
     binaries.ensure()
     _write_kubeconfigs(paths, record)
     pids = component_pids(paths)
+    pausing.resume_all(pids)
     stopped = [name for name in COMPONENTS if name not in pids]
     _forget(paths, stopped)
     ports.check_free({n: p for n, p in record.ports.items() if n in _owners(stopped)}, paths.name)
@@ -79,10 +80,17 @@ def stop(paths: LabPaths) -> None:
     """Stop every process of the lab; its state stays."""
     simulator(paths).stop()
     pids = component_pids(paths)
+    pausing.resume_all(pids)
     if pids:
         _kwokctl(paths, "stop", "cluster")
         # kwokctl sends the signal and returns; ports are free only when the processes are gone
         eventually(lambda: _alive(pids), STOP_SECONDS, "`gpulab down` again")
+    _kill_strays(paths)
+
+
+def kill(paths: LabPaths) -> None:
+    """End every process of a lab at once; for data that are about to be replaced."""
+    simulator(paths).stop()
     _kill_strays(paths)
 
 
@@ -111,8 +119,7 @@ def component_pids(paths: LabPaths) -> dict[str, int]:
 
 def _clear(paths: LabPaths) -> None:
     """End and remove what a creation that was killed has left."""
-    simulator(paths).stop()
-    _kill_strays(paths)
+    kill(paths)
     shutil.rmtree(paths.kwok, ignore_errors=True)
 
 

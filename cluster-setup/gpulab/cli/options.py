@@ -1,0 +1,27 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+DEFAULT_NAME = os.environ.get("GPULAB_NAME", "lab")
+Name = Annotated[str, typer.Option(help="The lab, if you have several.", show_default=True)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+Exercise = Annotated[str, typer.Argument(help="Its number or name: 01, deploy-gpu-pod.")]
+Fleet = Annotated[str, typer.Option(help="Which nodes: a file of cluster-setup/fleets/.")]
+Source = Annotated[
+    Optional[str],  # noqa: UP045 (typer reads it at run time)
+    typer.Option(
+        metavar="download|build|FOLDER",
+        help="Where programs that are not there yet come from; default: $GPULAB_SOURCE, else "
+        "download, and build what cannot be had so.",
+    ),
+]
+Kubeconfig = Annotated[
+    Optional[Path],  # noqa: UP045 (typer reads it at run time)
+    typer.Option(help="This cluster instead of the lab; it is only read."),
+]
