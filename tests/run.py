@@ -1,6 +1,8 @@
 """`make test`: lints first, then pytest, whose closing line is the last. Arguments go to pytest.
 
 Two files of tests run at a time, since most tests wait for a lab; `-n 0` runs one after another.
+On a busy machine a test of processes and deadlines may fail for no fault of the code, so a few that
+failed beside others are run once more, alone, and named: what fails twice has failed.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ NOTEBOOKS = sorted(
     for pattern in ("course/*.ipynb", "exercises/*/*.ipynb")
     for path in ROOT.glob(pattern)
 )
+FEW = 8  # more failures than these are no accident
 LINTS = {
     "ruff check": ["ruff", "check", "--quiet"],
     "ruff format": ["ruff", "format", "--check", "--quiet"],
@@ -74,9 +77,33 @@ def main() -> int:
     sys.path[0] = str(ROOT)  # instead of tests/, where a file could hide a package of that name
     clean = lints()
     binaries.ensure()  # before the first test that needs them, whose deadline is shorter
+    return tests(sys.argv[1:]) or int(not clean)
+
+
+def tests(arguments: list[str]) -> int:
+    """Run pytest; its exit code, or that of a second run of the few tests that failed."""
+    failed: list[str] = []
     two = ["-n", "2", "--dist", "loadfile"]
-    code = int(pytest.main(["-p", "tests.sampling", *two, *sys.argv[1:]]))
-    return code or int(not clean)
+    code = int(pytest.main(["-p", "tests.sampling", *two, *arguments], plugins=[Failures(failed)]))
+    if code != pytest.ExitCode.TESTS_FAILED or not 0 < len(failed) <= FEW:
+        return code
+    sys.stdout.write("\nFailed beside others; once more, alone:\n")
+    sys.stdout.writelines(f"  {each}\n" for each in failed)
+    sys.stdout.flush()
+    again = [sys.executable, "-m", "pytest", "-p", "tests.sampling", *failed]
+    again += ["--all"] * ("--all" in arguments)
+    return subprocess.run(again, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+class Failures:
+    """A pytest plugin that notes which tests failed."""
+
+    def __init__(self, found: list[str]) -> None:
+        self._found = found
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and report.nodeid not in self._found:
+            self._found.append(report.nodeid)
 
 
 if __name__ == "__main__":
