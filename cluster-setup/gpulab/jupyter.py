@@ -131,6 +131,8 @@ def _settings(port: int, token: str, folder: Path) -> dict[str, dict[str, object
             "root_dir": str(work()),
             "default_url": f"/lab/tree/{FIRST}",
             "allow_root": os.geteuid() == 0,
+            # no login shell: the system's profile may set PATH anew, and kubectl would be another
+            "terminado_settings": {"shell_command": [os.environ.get("SHELL", "/bin/sh")]},
         },
         "IdentityProvider": {"token": token},
         "MappingKernelManager": {"default_kernel_name": "gpulab"},
