@@ -9,7 +9,10 @@ from tests.bench.measure import GPULAB, Row, command, interleave, surroundings, 
 
 
 def measure(folder: Path, runs: int) -> list[Row]:
-    """Create and resume; a lab counts as up when a Pod runs and every GPU is allocatable."""
+    """Create and resume.
+
+    A lab is up when a Pod runs, every GPU is allocatable and a new lab's ClusterPolicy is ready.
+    """
     ours, theirs = _Ours(folder), Kwokctl(folder)
     created = interleave(
         {"ours": ours.up, "theirs": theirs.create},
@@ -24,7 +27,7 @@ def measure(folder: Path, runs: int) -> list[Row]:
     ours.delete()
     theirs.delete()
     return [
-        versus("gpulab up, new lab", created["ours"], created["theirs"], 3),
+        versus("gpulab up, new lab", created["ours"], created["theirs"], 6),
         versus("gpulab up, resume", resumed["ours"], resumed["theirs"], 2),
     ]
 
