@@ -57,7 +57,7 @@ def test_a_lab_whose_node_is_gone_is_not_ready_and_up_brings_it_back(own_lab: La
     assert own_lab.status()["ready"]
 
 
-def test_a_component_that_is_halted_is_not_ok_and_the_answer_still_comes(spare_lab: Lab) -> None:
+def test_a_component_that_hangs_is_not_ok_and_the_answer_still_comes(spare_lab: Lab) -> None:
     pids = {each["name"]: each["pid"] for each in spare_lab.status()["components"]}
     hanging = psutil.Process(pids["kwok-controller"])
     hanging.suspend()
@@ -66,6 +66,6 @@ def test_a_component_that_is_halted_is_not_ok_and_the_answer_still_comes(spare_l
     finally:
         hanging.resume()
     health = {each["name"]: each["health"] for each in found["components"]}
-    assert health.pop("kwok-controller") == "paused"
+    assert "no answer" in health.pop("kwok-controller")
     assert set(health.values()) == {"ok"}
     assert found["missing"].startswith("kwok-controller")

@@ -110,7 +110,8 @@ def _component(probe: Probe, paths: LabPaths, record: Record) -> Component:
 def _health(probe: Probe, pid: int | None, port: int) -> str:
     if pid is None:
         return "stopped"
-    return "paused" if pausing.is_paused(pid) else _ask(probe, port)
+    can_be = probe.name.removeprefix("kube-") in pausing.COMPONENTS
+    return "paused" if can_be and pausing.is_paused(pid) else _ask(probe, port)
 
 
 def _ask(probe: Probe, port: int) -> str:
