@@ -96,6 +96,9 @@ SCRIPTS = [
     "echo old > f; echo new $(cat f) > f; cat f; x=$(cat f) > f; echo $x",
     "(echo $((1 + a b)) > g) 2>/dev/null; cat g 2>/dev/null; echo $?",
     "basename /a/b.txt; dirname /a/b.txt",
+    "dd if=/dev/zero of=f bs=1K count=3 2>/dev/null; wc -c < f",
+    "dd if=/dev/zero of=f count=1; wc -c < f; dd if=/dev/zero of=no/f count=1 || echo no",
+    "fallocate -l 2M f; wc -c < f; test -s f && echo full",
 ]
 
 

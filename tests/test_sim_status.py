@@ -118,9 +118,9 @@ def test_a_failed_init_container_fails_the_pod_only_if_it_is_not_tried_again() -
 def test_a_condition_keeps_the_time_of_its_last_change() -> None:
     conditions, later = Conditions(), NOW + dt.timedelta(minutes=1)
     up, down = [container("running")], [container("waiting")]
-    first = ready(conditions.compute("Pending", [], down, True, True, NOW))
-    same = ready(conditions.compute("Pending", [], down, True, True, later))
-    changed = ready(conditions.compute("Running", [], up, True, True, later))
+    first = ready(conditions.compute("Pending", [], down, True, True, NOW, {}))
+    same = ready(conditions.compute("Pending", [], down, True, True, later, {}))
+    changed = ready(conditions.compute("Running", [], up, True, True, later, {}))
     assert first["status"] == same["status"] == "False"
     assert first["lastTransitionTime"] == same["lastTransitionTime"] == stamp(NOW)
     assert (changed["status"], changed["lastTransitionTime"]) == ("True", stamp(later))
@@ -132,11 +132,11 @@ def ready(conditions: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_conditions_survive_a_restart_with_their_times() -> None:
-    before = Conditions().compute("Running", [], [container("running")], True, True, NOW)
+    before = Conditions().compute("Running", [], [container("running")], True, True, NOW, {})
     restored = Conditions()
     restored.restore(before)
     later = NOW + dt.timedelta(hours=1)
-    assert restored.compute("Running", [], [container("running")], True, True, later) == before
+    assert restored.compute("Running", [], [container("running")], True, True, later, {}) == before
 
 
 def test_gpus_stand_in_the_status_of_the_container_that_holds_them() -> None:

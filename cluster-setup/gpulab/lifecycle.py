@@ -16,6 +16,7 @@ from gpulab.providers import embedded, pausing
 from gpulab.sim.data import check_data
 
 READY_SECONDS = 120.0  # the usual time is 4 s; a laptop with a cold disk may take a minute
+NODE_SECONDS = 0.3  # more for each node: 1,000 take 60 s on two idle cores
 
 
 def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
@@ -29,10 +30,14 @@ def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
             record = _create(paths, fleet, speed)
             with connect(paths.kubeconfig, read_only=False) as api:
                 ready.wait_for_api(api, paths, READY_SECONDS)
-                ready.wait(api, paths, record.fleet, READY_SECONDS, fresh=True)
+                ready.wait(api, paths, record.fleet, _patience(record.fleet), fresh=True)
         else:
             _resume(paths, record)
     return record
+
+
+def _patience(fleet: str) -> float:
+    return READY_SECONDS + NODE_SECONDS * len(ready.expected_gpus(fleet))
 
 
 def checkpoint(paths: LabPaths, record: Record, name: str) -> None:
@@ -65,7 +70,7 @@ def _resume(paths: LabPaths, record: Record) -> None:
         ready.wait_for_api(api, paths, READY_SECONDS)
         if ready.lost_nodes(api, record.fleet):
             embedded.restart_simulator(paths, record)
-        ready.wait(api, paths, record.fleet, READY_SECONDS, fresh=False)
+        ready.wait(api, paths, record.fleet, _patience(record.fleet), fresh=False)
 
 
 def swap(paths: LabPaths, record: Record, fleet: str) -> Record:
@@ -78,7 +83,7 @@ def swap(paths: LabPaths, record: Record, fleet: str) -> Record:
         ready.remove_nodes(api)
         write_record(paths, new)
         embedded.restart_simulator(paths, new)
-        ready.wait(api, paths, fleet, READY_SECONDS, fresh=False)
+        ready.wait(api, paths, fleet, _patience(fleet), fresh=False)
     return new
 
 

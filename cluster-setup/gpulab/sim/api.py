@@ -56,6 +56,9 @@ class Api:
     async def get(self, path: str) -> Object:
         return await self._request("GET", path)
 
+    async def text(self, path: str) -> str:
+        return (await self._send("GET", path)).decode()
+
     async def create(self, path: str, body: Object, manager: str = "") -> Object:
         return await self._request("POST", _managed(path, manager), body)
 
@@ -73,6 +76,11 @@ class Api:
     async def _request(
         self, method: str, path: str, body: Object | None = None, kind: str = "application/json"
     ) -> Object:
+        return decode(await self._send(method, path, body, kind))  # type: ignore[no-any-return]
+
+    async def _send(
+        self, method: str, path: str, body: Object | None = None, kind: str = "application/json"
+    ) -> bytes:
         data = None if body is None else encode(body)
         async with self._session.request(
             method, self._server + path, data=data, headers={"Content-Type": kind}
@@ -80,7 +88,7 @@ class Api:
             raw = await response.read()
             if response.status >= 400:
                 raise _error(response.status, raw)
-            return decode(raw)  # type: ignore[no-any-return]
+            return raw
 
     async def follow(
         self, path: str, handler: Handler, listed: Callable[[list[Object]], None]
@@ -106,7 +114,8 @@ class Api:
 
     async def _list(self, path: str) -> tuple[list[Object], str]:
         answer = await self.get(path)
-        return answer["items"] or [], answer["metadata"]["resourceVersion"]
+        items = [_lean(item) for item in answer["items"] or []]
+        return items, answer["metadata"]["resourceVersion"]
 
     async def _watch(self, path: str, version: str) -> AsyncIterator[tuple[str, Object]]:
         joint = "&" if "?" in path else "?"
@@ -125,12 +134,18 @@ class Api:
                         raise ApiError(item["code"], item["reason"], item["message"])
                     version = item["metadata"]["resourceVersion"]
                     if change["type"] != "BOOKMARK":
-                        yield change["type"], item
+                        yield change["type"], _lean(item)
 
 
 def _managed(path: str, manager: str) -> str:
     """Name who writes; without a name it is a kubelet, by the User-Agent."""
     return f"{path}?fieldManager={manager}" if manager else path
+
+
+def _lean(item: Object) -> Object:
+    """The object without what nobody here reads: half of a Pod."""
+    item["metadata"].pop("managedFields", None)
+    return item
 
 
 def _tls(identity: Identity) -> ssl.SSLContext:

@@ -403,8 +403,10 @@ class Lifecycle:
         return run.code or 0, ""
 
     def _exceeds(self, use: Memory) -> bool:
+        """Whether the kernel ends the process: over its limit, or over all that the node has."""
+        node = self.node.node.shape.group.memory_gib * 2**30
         limit = self.container.memory_limit
-        return limit is not None and use.mib * 2**20 > limit
+        return use.mib * 2**20 > (node if limit is None else min(limit, node))
 
     def _fail_start(self, text: str) -> None:
         never = dt.datetime.fromtimestamp(0, dt.UTC)  # as containerd reports what never ran

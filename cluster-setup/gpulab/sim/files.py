@@ -22,6 +22,11 @@ class File:
     data: bytearray | None
     mode: int = 0o644
     changed: float = field(default_factory=time.time)
+    zeros: int = 0  # bytes after the data; a large file is only counted, not kept
+
+    @property
+    def size(self) -> int:
+        return len(self.data or b"") + self.zeros
 
 
 def directory(mode: int = 0o755) -> File:
@@ -71,7 +76,9 @@ class Files:
             raise FileProblem("No such file or directory")
         if found.data is None:
             raise FileProblem("Is a directory")
-        return bytes(found.data)
+        if found.zeros > ROOM:
+            raise FileProblem("gpulab keeps no contents of a file that large")
+        return bytes(found.data) + bytes(found.zeros)
 
     def write(self, path: str, data: bytes, *, append: bool = False, mode: int = 0o644) -> None:
         """Make a file, or change it; its folder must exist."""
@@ -79,7 +86,7 @@ class Files:
         found = tree._tree.get(inner)
         if found is not None and found.data is None:
             raise FileProblem("Is a directory")
-        if self.size() + len(data) > ROOM:
+        if self.kept() + len(data) > ROOM:
             raise FileProblem("No space left on device")
         if found is None or found.data is None:
             tree._tree[inner] = File(bytearray(data), mode)
@@ -88,7 +95,13 @@ class Files:
         if append:
             found.data += data
         else:
-            found.data = bytearray(data)
+            found.data, found.zeros = bytearray(data), 0
+
+    def allocate(self, path: str, size: int) -> None:
+        """Make a file of so many bytes, all zero."""
+        self.write(path, b"")
+        if (found := self.get(path)) is not None:
+            found.zeros = size
 
     def make_directory(self, path: str) -> None:
         tree, inner = self._writable(path)
@@ -139,8 +152,13 @@ class Files:
             self._tree.setdefault(path, file)
 
     def size(self) -> int:
-        own = sum(len(file.data) for file in self._tree.values() if file.data is not None)
-        return own + sum(volume.size() for volume in self._volumes.values())
+        """Bytes of its own files; those in mounted trees are theirs."""
+        return sum(file.size for file in self._tree.values())
+
+    def kept(self) -> int:
+        """Bytes in memory, mounted trees included."""
+        own = sum(len(file.data or b"") for file in self._tree.values())
+        return own + sum(volume.kept() for volume in self._volumes.values())
 
     def _at(self, path: str) -> tuple[Files, str]:
         """The tree that holds a path, and the path in it."""

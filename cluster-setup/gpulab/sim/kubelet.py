@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from gpulab.sim import eviction
 from gpulab.sim.api import Api, ApiError, Object
 from gpulab.sim.nodes import Node, manifest, status
 from gpulab.sim.offered import Offer
@@ -44,6 +45,7 @@ class Kubelets:
         """Follow the Pods, and write what each node offers; for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._world.api.follow(BOUND, self._changed, self._listed))
+            group.create_task(eviction.watch(self._world, self._workers.values))
             for offer in self._offers.values():
                 group.create_task(offer.run())
 
@@ -112,10 +114,15 @@ class Kubelets:
 
 
 async def wait_for(api: Api, seconds: float) -> None:
-    """Wait until the API server is ready; TimeoutError says what was seen last."""
+    """Wait until the API server is ready; TimeoutError says what was seen last.
+
+    Ready, not just answering: a thousand nodes that register while it comes up keep it from it for
+    longer than the controller manager waits before it gives up (10 s).
+    """
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         try:
+            await api.text("/readyz")
             await api.get("/api/v1/namespaces/default")
             return
         except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -76,11 +76,16 @@ NOT_LOCATED = {
     }
 }
 
-# pkg/kubelet/active_deadline.go: reason and message
-DEADLINE_EXCEEDED = (
+Verdict = tuple[str, str]  # reason and message of a Pod that failed as a whole
+
+# pkg/kubelet/active_deadline.go
+DEADLINE_EXCEEDED: Verdict = (
     "DeadlineExceeded",
     "Pod was active on the node longer than the specified deadline",
 )
+
+# pkg/kubelet/eviction/eviction_manager.go: immediateEvictionGracePeriodSeconds
+EVICTION_GRACE = 1.0
 
 # pkg/kubelet/lifecycle/predicate.go
 UNEXPECTED_ADMISSION_ERROR = "UnexpectedAdmissionError"

@@ -16,23 +16,13 @@ from gpulab.sim.container import Lifecycle
 from gpulab.sim.devices import DevicesUnavailable
 from gpulab.sim.messages import Event
 from gpulab.sim.nodes import GPU
+from gpulab.sim.report import Report, placed, readiness_gates
 from gpulab.sim.runtime import NodeState, World
-from gpulab.sim.status import (
-    Conditions,
-    Container,
-    container_status,
-    gpus_of,
-    parse,
-    phase,
-    pod_resources,
-    stamp,
-    waiting,
-)
+from gpulab.sim.status import Container, gpus_of, waiting
 from gpulab.sim.turns import Turns
 
 log = logging.getLogger(__name__)
 Pod = dict[str, Any]
-FINAL = ("Succeeded", "Failed")
 # Making the sandbox; also lets the scheduler's event about this Pod come before the first of ours.
 SANDBOX_SECONDS = 0.04
 
@@ -43,15 +33,11 @@ class PodWorker:
     def __init__(self, pod: Pod, node: NodeState, world: World) -> None:
         self.pod = pod
         self._node, self._world = node, world
-        self.ip = ""
-        self._phase = pod["status"].get("phase", "Pending")
+        self._report = Report.of(pod["status"])
         self._admitted = "startTime" in pod["status"]  # by an earlier simulator
-        self._initialized = False
-        self._verdict: tuple[str, str] | None = None  # reason and message of a Pod failed whole
-        self._conditions = Conditions()
-        self._started = dt.datetime.now(dt.UTC)
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._gate_task: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         self._turns = Turns(self._write)
         self.inits = [self._lifecycle(spec, True) for spec in _specs(pod, "initContainers")]
@@ -63,30 +49,26 @@ class PodWorker:
     # -- what the kubelet calls
 
     @property
+    def ip(self) -> str:
+        return self._report.ip
+
+    @property
     def lifecycles(self) -> list[Lifecycle]:
         return [*self.inits, *self.mains, *self.extras]
 
     def restore(self) -> None:
         """Take over what an earlier simulator wrote in the Pod's status. Starts nothing."""
-        status = self.pod["status"]
-        self._conditions.restore(status.get("conditions") or [])
-        if "startTime" in status:
-            self._started = parse(status["startTime"])
-        final = self._phase in FINAL
-        if not final and "startTime" in status:
+        final = self._report.final
+        if not final and self._admitted:
             self._node.admitted[self._uid] = self.pod
-        if address := status.get("podIP"):
-            self.ip = address
-            if not final and not self._on_host_network():
-                self._node.addresses.restore(address)
+        if self.ip and not final and not self._on_host_network():
+            self._node.addresses.restore(self.ip)
         for entry, lifecycle in self._entries():
             self._restore(entry, lifecycle.container, final)
-        done = {c["type"]: c["status"] for c in status.get("conditions") or []}
-        self._initialized = done.get("Initialized") == "True"
 
     def recall(self) -> bool:
         """Provide what its containers provided before; whether anything was new."""
-        if self._phase in FINAL or self.pod["metadata"].get("deletionTimestamp"):
+        if self._report.final or self.pod["metadata"].get("deletionTimestamp"):
             return False
         return any([lifecycle.recall() for lifecycle in self.lifecycles])
 
@@ -94,19 +76,22 @@ class PodWorker:
         """Begin, or go on."""
         if self.pod["metadata"].get("deletionTimestamp"):
             self.end()
-        elif self._phase not in FINAL:
+        elif not self._report.final:
             self._task = _spawn(self._live(), f"Pod {self.pod['metadata']['name']}")
             self._run_extras()
 
     def update(self, pod: Pod) -> None:
         """Take a newer version of the Pod."""
+        gates = readiness_gates(self.pod)
         self.pod = pod
         self._adopt()
+        if readiness_gates(pod) != gates and self._task is not None:
+            self._gate_task = _spawn(self._turns.note(), f"gates of {pod['metadata']['name']}")
         kinds = ("initContainers", "containers", "ephemeralContainers")
         specs = [spec for kind in kinds for spec in _specs(pod, kind)]
         for lifecycle, spec in zip(self.lifecycles, specs, strict=True):
             lifecycle.redefine(pod, spec)
-        if self._task is not None and self._phase not in FINAL:
+        if self._task is not None and not self._report.final:
             self._run_extras()
         if pod["metadata"].get("deletionTimestamp"):
             self.end()
@@ -116,9 +101,18 @@ class PodWorker:
         if self._ending is None:
             self._ending = _spawn(self._terminate(), f"end of {self.pod['metadata']['name']}")
 
+    def evict(self, event: Event) -> None:
+        """Fail the Pod: it has used more of the node than it may."""
+        if self._task is None or self._task.done() or self._ending is not None:
+            return
+        self._task.cancel()
+        verdict = (event.reason, event.message)
+        work = self._fail(verdict, event, messages.EVICTION_GRACE)
+        self._task = _spawn(work, f"eviction of {self.pod['metadata']['name']}")
+
     def forget(self) -> None:
         """Drop everything: the Pod is gone from the API."""
-        for task in (self._task, self._ending, *self._extra_tasks):
+        for task in (self._task, self._ending, self._gate_task, *self._extra_tasks):
             if task is not None:
                 task.cancel()
         for lifecycle in self.lifecycles:
@@ -152,7 +146,8 @@ class PodWorker:
                 self._begin_mains()
                 await asyncio.gather(*(lifecycle.run() for lifecycle in self.mains))
         except TimeoutError:
-            return await self._expire(sidecars)
+            _cancel(sidecars)
+            return await self._expire()
         except asyncio.CancelledError:
             _cancel(sidecars)
             raise
@@ -184,17 +179,23 @@ class PodWorker:
         seconds = self.pod["spec"].get("activeDeadlineSeconds")
         if seconds is None:
             return asyncio.timeout(None)
-        spent = (dt.datetime.now(dt.UTC) - self._started).total_seconds()
+        spent = (dt.datetime.now(dt.UTC) - self._report.started).total_seconds()
         return asyncio.timeout(max(float(seconds) - spent, 0))
 
-    async def _expire(self, sidecars: list[asyncio.Task[None]]) -> None:
+    async def _expire(self) -> None:
         """Fail the Pod: it was active for longer than it may be."""
-        _cancel(sidecars)
-        self._verdict = messages.DEADLINE_EXCEEDED
-        await self._say(None, Event(self._verdict[0], self._verdict[1]))
-        grace = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
+        event = Event(*messages.DEADLINE_EXCEEDED)
+        await self._fail(messages.DEADLINE_EXCEEDED, event, self._grace())
+        await self._say(None, event)
+
+    def _grace(self) -> float:
+        return float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
+
+    async def _fail(self, verdict: messages.Verdict, event: Event, grace: float) -> None:
+        """Stop the containers, and fail the Pod as a whole."""
+        self._report.verdict = verdict
+        await self._say(None, event)
         await asyncio.gather(*(lifecycle.kill(grace) for lifecycle in self.lifecycles))
-        await self._say(None, Event(self._verdict[0], self._verdict[1]))
         await self._write(terminal=True)
         self._free()
 
@@ -231,30 +232,18 @@ class PodWorker:
 
         A kubelet asks them about every Pod; the scheduler has just answered the same for its own.
         """
-        if self._placed():
+        if placed(self.pod):
             return None
         node = await self._world.api.get(f"/api/v1/nodes/{self._node.node.name}")
         labels, room = node["metadata"].get("labels") or {}, node["status"]["allocatable"]
         return admission.refusal(self.pod, labels, room, self._node.admitted.values())
 
-    def _placed(self) -> bool:
-        conditions = self.pod["status"].get("conditions") or []
-        return any(condition["type"] == "PodScheduled" for condition in conditions)
-
     async def _reject(self, event: Event) -> None:
         await self._say(None, event)
-        self._phase = "Failed"
-        await self._patch(
-            {
-                "phase": "Failed",
-                "reason": event.reason,
-                "message": messages.rejected(event.message),
-                "startTime": stamp(self._started),
-            }
-        )
+        await self._patch(self._report.reject((event.reason, messages.rejected(event.message))))
 
     def _begin_mains(self) -> None:
-        self._initialized = True
+        self._report.initialized = True
         for lifecycle in self.mains:
             state = lifecycle.container.state
             if state.get("waiting", {}).get("reason") == messages.POD_INITIALIZING:
@@ -262,12 +251,12 @@ class PodWorker:
 
     def _set_up_network(self) -> None:
         on_host = self._on_host_network()
-        self.ip = self._node.node.ip if on_host else self._node.addresses.take()
+        self._report.ip = self._node.node.ip if on_host else self._node.addresses.take()
 
     async def _close(self, sidecars: list[asyncio.Task[None]]) -> None:
         """The main containers have ended for good: then sidecars, last status, devices, address."""
         _cancel(sidecars)
-        grace = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
+        grace = self._grace()
         for lifecycle in [*self.extras, *reversed(self.inits)]:
             await lifecycle.kill(grace)
         await self._write(terminal=True)
@@ -277,7 +266,7 @@ class PodWorker:
         if self._task is not None:
             self._task.cancel()
         grace = float(self.pod["metadata"].get("deletionGracePeriodSeconds") or 0)
-        if self._phase not in FINAL:
+        if not self._report.final:
             await self._stop(grace)
         self._free()
         await self._remove()
@@ -307,46 +296,14 @@ class PodWorker:
     # -- status
 
     async def _write(self, *, terminal: bool = False) -> None:
-        """Write the whole status as the containers' states give it.
-
-        The phase becomes Succeeded or Failed only with the `terminal` write, the Pod's last.
-        """
+        """Write the whole status as the containers' states give it."""
         if self._unfinished() and not terminal:
             return
-        inits, mains = ([c.container for c in group] for group in (self.inits, self.mains))
-        policy = self.pod["spec"]["restartPolicy"]
-        found = phase(policy, inits, mains, self._initialized, terminal)
-        if terminal or found not in FINAL:
-            self._phase = "Failed" if self._verdict else found
-        now = dt.datetime.now(dt.UTC)
-        self._conditions.generation = self.pod["metadata"].get("generation", 1)
-        sandbox = bool(self.ip) and self._phase not in FINAL
-        status: dict[str, Any] = {
-            "phase": self._phase,
-            "observedGeneration": self._conditions.generation,
-            "conditions": self._conditions.compute(
-                self._phase, inits, mains, sandbox, self._initialized, now
-            ),
-            "startTime": stamp(self._started),
-            "hostIP": self._node.node.ip,
-            "hostIPs": [{"ip": self._node.node.ip}],
-            "containerStatuses": [container_status(c, self.pod) for c in mains],
-            **pod_resources(mains),
-        }
-        if not self._placed():
-            since = stamp(self._started)
-            placed = {"type": "PodScheduled", "status": "True", "lastTransitionTime": since}
-            status["conditions"].append(placed)
-        if inits:
-            status["initContainerStatuses"] = [container_status(c, self.pod) for c in inits]
-        if self.extras:
-            status["ephemeralContainerStatuses"] = [
-                container_status(c.container, self.pod) | {"ready": False} for c in self.extras
-            ]
-        if self.ip:
-            status |= {"podIP": self.ip, "podIPs": [{"ip": self.ip}]}
-        if self._verdict:
-            status |= {"reason": self._verdict[0], "message": self._verdict[1]}
+        inits, mains, extras = (
+            [each.container for each in group] for group in (self.inits, self.mains, self.extras)
+        )
+        host = self._node.node.ip
+        status = self._report.compose(self.pod, inits, mains, extras, host, terminal=terminal)
         await self._patch(status)
 
     async def _patch(self, status: dict[str, Any]) -> None:

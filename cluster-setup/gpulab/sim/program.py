@@ -85,11 +85,15 @@ class Memory:
 
 @dataclass(frozen=True)
 class Write:
-    """A file of the container is made or changes; without data it is a directory."""
+    """A file of the container is made or changes; without data it is a directory.
+
+    So many `zeros` follow the data.
+    """
 
     path: str
     data: bytes | None
     append: bool = False
+    zeros: int = 0
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,20 @@ class Scene:
         self.ports: dict[int, str | None] = {}  # with the folder that is served there
         self._shared = shared
         self.files = image.files(lifecycle.surroundings(), shared.trees)
+        self._given = self.files.size()
         found = lifecycle.program()
         self._replay = None
         if isinstance(found, Program) and "running" in lifecycle.container.state:
             started = lifecycle.started_at(lifecycle.container.state["running"])
             self._replay = Replay(found.script, started, lifecycle.node.facts)
+
+    def written(self) -> int:
+        """Bytes that are in the container's own files now and were not at its start."""
+        return max(self.files.size() - self._given, 0)
+
+    def volumes(self) -> dict[str, int]:
+        """Bytes in each of the Pod's volumes."""
+        return {name: tree.size() for name, tree in self._shared.trees.items()}
 
     def advance(self) -> None:
         """Bring it up to now."""

@@ -232,8 +232,12 @@ class Conditions:
         sandbox: bool,
         initialized_once: bool,
         now: dt.datetime,
+        gates: Mapping[str, str | None],
     ) -> list[dict[str, Any]]:
-        """All four in the kubelet's order; `sandbox` says whether the Pod has its network."""
+        """All four in the kubelet's order; `sandbox` says whether the Pod has its network.
+
+        `gates` has the status of each condition that is a readiness gate, None without one.
+        """
         unfinished = [] if initialized_once else _unfinished(inits)
         initialized = _missing("ContainersNotInitialized", "incomplete", unfinished)
         counted = [*(c for c in inits if c.sidecar), *mains]
@@ -242,10 +246,11 @@ class Conditions:
             initialized, ready = {"reason": "PodCompleted"}, {"reason": "PodCompleted"}
         elif phase == "Failed" and any(c.container_id for c in (*inits, *mains)):
             ready = {"reason": "PodFailed"}
+        whole = ready or _closed(gates)
         verdicts = {
             "PodReadyToStartContainers": (sandbox, {}),
             "Initialized": ("message" not in initialized, initialized),
-            "Ready": (not ready, ready),
+            "Ready": (not whole, whole),
             "ContainersReady": (not ready, ready),
         }
         return [self._condition(kind, *verdict, now) for kind, verdict in verdicts.items()]
@@ -266,6 +271,18 @@ class Conditions:
 
 def _unfinished(inits: Sequence[Container]) -> list[str]:
     return [c.name for c in inits if (not c.started if c.sidecar else c.exit_code != 0)]
+
+
+def _closed(gates: Mapping[str, str | None]) -> dict[str, str]:
+    """After GeneratePodReadyCondition in pkg/kubelet/status/generate.go."""
+    words = [
+        f'corresponding condition of pod readiness gate "{gate}" does not exist.'
+        if status is None
+        else f'the status of pod readiness gate "{gate}" is not "True", but {status}'
+        for gate, status in gates.items()
+        if status != "True"
+    ]
+    return {"reason": "ReadinessGatesNotReady", "message": ", ".join(words)} if words else {}
 
 
 def _missing(reason: str, word: str, names: Sequence[str]) -> dict[str, str]:

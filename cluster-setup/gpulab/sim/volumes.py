@@ -49,6 +49,8 @@ def apply(tree: Files, event: Line | Happening) -> None:
             tree.remove(event.path)
         elif isinstance(event, Write) and event.data is None:
             tree.make_directory(event.path)
+        elif isinstance(event, Write) and event.zeros:
+            tree.allocate(event.path, event.zeros)
         elif isinstance(event, Write) and event.data is not None:
             tree.write(event.path, event.data, append=event.append)
     except FileProblem:  # someone else, by exec, has changed the tree meanwhile

@@ -67,8 +67,9 @@ def _add(process: Process, archive: tarfile.TarFile, path: str, name: str) -> No
         member.type = tarfile.DIRTYPE
         archive.addfile(member)
         return
-    member.size = len(file.data)
-    archive.addfile(member, io.BytesIO(bytes(file.data)))
+    data = process.files.read(path)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
 
 
 def _open(data: bytes) -> tarfile.TarFile:

@@ -12,10 +12,10 @@ from gpulab.sim.files import FileProblem
 from gpulab.sim.program import Listen, Memory, Remove, Sleep
 from gpulab.sim.program import Write as Wrote
 from gpulab.sim.shell.archive import tar
+from gpulab.sim.shell.disk import DISK, ENDLESS
 from gpulab.sim.shell.process import Argv, Command, Process, Steps, complain, each_file, say
 from gpulab.sim.shell.text import TEXT
 
-ENDLESS = ("/dev/zero", "/dev/urandom", "/dev/random")
 MORE_THAN_ANY_NODE_HAS = 1e9  # MiB
 
 
@@ -64,7 +64,7 @@ def _long(process: Process, path: str, name: str) -> str:
     file = process.files.get(path)
     assert file is not None
     kind = stat.S_IFDIR if file.data is None else stat.S_IFREG
-    size = 4096 if file.data is None else len(file.data)
+    size = 4096 if file.data is None else file.size
     when = time.strftime("%b %e %H:%M", time.gmtime(file.changed))
     return f"{stat.filemode(kind | file.mode)}    1 root     root     {size:9} {when} {name}\n"
 
@@ -244,5 +244,6 @@ COMMANDS: dict[str, Command] = {
     **dict.fromkeys(
         ("id", "whoami", "uname", "hostname", "tty", "nproc", "arch", "clear", "stty"), facts
     ),
+    **DISK,
     **TEXT,
 }

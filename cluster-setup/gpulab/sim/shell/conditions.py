@@ -52,7 +52,7 @@ def _unary(option: str, text: str, process: Process) -> bool:
         "-e": lambda: found is not None,
         "-f": lambda: found is not None and found.data is not None,
         "-d": lambda: found is not None and found.data is None,
-        "-s": lambda: found is not None and bool(found.data),
+        "-s": lambda: found is not None and found.size > 0,
         "-r": lambda: found is not None,
         "-w": lambda: found is not None,
         "-x": lambda: found is not None and (found.data is None or bool(found.mode & 0o111)),

@@ -81,6 +81,12 @@ class Process:
         yield Wrote(path, data, append)
         return 0
 
+    def allocate(self, path: str, size: int) -> Steps:
+        """Make a file of zeros."""
+        self.files.allocate(path, size)
+        yield Wrote(path, b"", zeros=size)
+        return 0
+
     def read_all(self) -> Generator[Step, None, bytes]:
         """Standard input up to its end."""
         while not self.stdin.closed:
