@@ -14,7 +14,7 @@ import msgspec
 
 from autograders.connect import ApiAbsent, ApiProblem, connect
 from autograders.errors import InputError
-from gpulab import jupyter, ready
+from gpulab import faults, jupyter, ready
 from gpulab.lab import Record
 from gpulab.paths import LabPaths
 from gpulab.pki import EtcdPki, KubeletPki, Pair
@@ -46,6 +46,7 @@ class Status(msgspec.Struct, frozen=True):
     gpus: int
     kubeconfig: str
     jupyterlab: str | None
+    faults: list[str]  # what is broken on purpose, and where
     components: list[Component]
 
 
@@ -77,6 +78,7 @@ def status(paths: LabPaths, record: Record) -> Status:
         gpus=sum(ready.expected_gpus(record.fleet).values()),
         kubeconfig=str(paths.kubeconfig),
         jupyterlab=jupyter.url(paths),
+        faults=[f"{each.fault} on {each.node}" for each in faults.active(paths)],
         components=[*components, *jupyter_component(paths)],
     )
 
@@ -141,7 +143,7 @@ def _missing(paths: LabPaths, record: Record, components: list[Component]) -> st
             return f"{component.name}: {component.health}"
     try:
         with connect(paths.kubeconfig, read_only=False) as api:
-            return ready.nodes_missing(api, ready.promised_gpus(api, record.fleet))
+            return ready.sound_nodes_missing(api, paths, record.fleet)
     except (InputError, ApiProblem, ApiAbsent) as error:
         return str(error)
 

@@ -108,6 +108,11 @@ class LabPaths:
         return self.root / "processes"
 
     @property
+    def causes(self) -> Path:
+        """What is broken on purpose: `gpulab break` writes it, the simulator reads it."""
+        return self.root / "causes.json"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

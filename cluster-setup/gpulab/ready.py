@@ -11,6 +11,7 @@ import yaml
 from autograders.cluster.chain import DEPLOY, OPERANDS, is_enabled, kept_out_by
 from autograders.cluster.nodes import Node
 from autograders.connect import Api, ApiAbsent, ApiProblem, Unreachable
+from gpulab import faults
 from gpulab.fleets import load_fleet, shapes
 from gpulab.paths import ROOT, LabPaths
 from gpulab.sim.operator.labels import change
@@ -34,7 +35,7 @@ def wait(api: Api, paths: LabPaths, fleet: str, within: float, *, fresh: bool) -
     canary = f"gpulab-ready-{uuid.uuid4().hex[:8]}"
     eventually(lambda: _create_missing(api, canary), within, do)
     try:
-        eventually(lambda: _gpus_missing(api, fleet, fresh), within, do)
+        eventually(lambda: _gpus_missing(api, paths, fleet, fresh), within, do)
         eventually(lambda: _pod_missing(api, canary), within, do)
     finally:
         api.client.delete(
@@ -116,6 +117,13 @@ def nodes_missing(api: Api, expected: Mapping[str, int]) -> str | None:
     return None
 
 
+def sound_nodes_missing(api: Api, paths: LabPaths, fleet: str) -> str | None:
+    """The same for a lab that was used; nodes that are broken on purpose may lack anything."""
+    broken = {each.node for each in faults.active(paths)}
+    promised = promised_gpus(api, fleet)
+    return nodes_missing(api, {name: promised[name] for name in promised if name not in broken})
+
+
 def _is_ready(node: Mapping[str, Any]) -> bool:
     tainted = any("node.kubernetes.io/" in t["key"] for t in node["spec"].get("taints") or [])
     conditions = node["status"].get("conditions") or []
@@ -145,10 +153,10 @@ def _grant_grader(api: Api) -> None:
         answer.raise_for_status()
 
 
-def _gpus_missing(api: Api, fleet: str, fresh: bool) -> str | None:
+def _gpus_missing(api: Api, paths: LabPaths, fleet: str, fresh: bool) -> str | None:
     try:
         if not fresh:
-            return nodes_missing(api, promised_gpus(api, fleet))
+            return sound_nodes_missing(api, paths, fleet)
         return nodes_missing(api, expected_gpus(fleet)) or _policy_missing(api)
     except (ApiProblem, ApiAbsent) as error:  # an API server that has just started
         return f"no answer about nodes or ClusterPolicies ({error})"

@@ -19,6 +19,11 @@ app = typer.Typer(
 )
 app.add_typer(checkpoints, name="checkpoint", no_args_is_help=True)
 
+Fault = Annotated[str, typer.Argument(help="Its name, as `gpulab faults` lists them.")]
+Node = Annotated[
+    Optional[str],  # noqa: UP045 (typer reads it at run time)
+    typer.Option(help="Which node; default: the first one that has GPUs."),
+]
 Component = Annotated[str, typer.Argument(help="scheduler or controller-manager.")]
 
 
@@ -82,6 +87,37 @@ def resume(component: Component, name: Name = DEFAULT_NAME) -> None:
     from gpulab.cli import pause as command
 
     command.resume(component, name)
+
+
+@app.command("break")
+def break_(fault: Fault, node: Node = None, name: Name = DEFAULT_NAME) -> None:
+    """Let something go wrong on a node; what is seen of it follows by itself."""
+    from gpulab.cli import faults as command
+
+    command.inject(fault, node, name)
+
+
+@app.command()
+def heal(
+    fault: Annotated[
+        Optional[str],  # noqa: UP045 (typer reads it at run time)
+        typer.Argument(help="Which; without one, all that are at work."),
+    ] = None,
+    node: Node = None,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """End faults."""
+    from gpulab.cli import faults as command
+
+    command.heal(fault, node, name)
+
+
+@app.command()
+def faults(name: Name = DEFAULT_NAME, json: Json = False) -> None:
+    """List the faults that can be injected, and where one is at work."""
+    from gpulab.cli import faults as command
+
+    command.listing(name, json=json)
 
 
 @app.command()

@@ -105,5 +105,7 @@ def _show(found: Status) -> None:
     out.print(table)
     state = found.state if found.missing is None else f"{found.state}: {found.missing}"
     out.print(f"lab {found.name} ({found.provider}, fleet {found.fleet}, {found.gpus} GPUs)", state)
+    for each in found.faults:
+        out.print(f"fault at work: {each}", highlight=False)
     if found.jupyterlab:
         out.print(f"JupyterLab: {found.jupyterlab}", highlight=False)

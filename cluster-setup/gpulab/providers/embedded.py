@@ -121,6 +121,7 @@ def _clear(paths: LabPaths) -> None:
     """End and remove what a creation that was killed has left."""
     kill(paths)
     shutil.rmtree(paths.kwok, ignore_errors=True)
+    paths.causes.unlink(missing_ok=True)
 
 
 def _kill_strays(paths: LabPaths) -> None:

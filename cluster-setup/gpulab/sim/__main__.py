@@ -58,6 +58,7 @@ async def main(config: Config) -> None:
             await kubelets.register()
             group.create_task(serve(kubelets, config.kubelet, config.port))
             group.create_task(metrics.serve(api, config))
+            group.create_task(kubelets.follow_causes(Path(config.causes)))
             group.create_task(kubelets.follow())
             group.create_task(operator.run())
     finally:

@@ -30,6 +30,7 @@ class Config(msgspec.Struct, frozen=True):
     metrics_port: int  # where the metrics API listens, on loopback
     fleet: str
     seed: str  # decides the UUIDs of the simulated devices
+    causes: str  # the file that says what is broken on purpose
     speed: float = 1.0  # divides pull, back-off and grace times
     install: bool = False  # NVIDIA's operator first: the cluster is new
 
@@ -45,6 +46,7 @@ class Config(msgspec.Struct, frozen=True):
             metrics_port=record.ports["metrics"],
             fleet=record.fleet,
             seed=record.uid,
+            causes=str(paths.causes),
             speed=record.speed,
             install=install,
         )

@@ -243,6 +243,7 @@ class Lifecycle:
 
         Otherwise the seconds until the next sync.
         """
+        await self.node.health.wait()
         if (left := self._held_back()) > 0:
             return await self._back_off(left)
         if (seconds := await self._puller.attempt()) is not None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from gpulab.sim import eviction
+from gpulab.sim import causes, eviction
 from gpulab.sim.api import Api, ApiError, Object
+from gpulab.sim.causes import Injected
 from gpulab.sim.nodes import Node, manifest, status
 from gpulab.sim.offered import Offer
 from gpulab.sim.pod import PodWorker
-from gpulab.sim.runtime import NodeState, World
+from gpulab.sim.runtime import NodeState, Trouble, World
 
 log = logging.getLogger(__name__)
 BOUND = "/api/v1/pods?fieldSelector=spec.nodeName!="
+PHASES = {None: "Running", "runtime-down": "Pending", "silent": "Terminated"}  # see kwok.yaml
 AT_ONCE = 20  # requests in flight while nodes register
 # on every node from the start, as the sandbox image is on a real one
 PRESENT = ("registry.k8s.io/pause:3.10.1",)
@@ -48,6 +51,37 @@ class Kubelets:
             group.create_task(eviction.watch(self._world, self._workers.values))
             for offer in self._offers.values():
                 group.create_task(offer.run())
+
+    async def follow_causes(self, path: Path) -> None:
+        """Let go wrong what the file says; for ever."""
+        news: asyncio.Queue[list[Injected]] = asyncio.Queue()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(causes.follow(path, news.put_nowait))
+            while True:
+                await self._break(await news.get())
+
+    async def _break(self, faults: list[Injected]) -> None:
+        troubles = {each.node: each.cause.kubelet for each in faults if each.cause.kubelet}
+        for name, state in self.nodes.items():
+            trouble = troubles.get(name)
+            if trouble != state.health.trouble:
+                state.health.set(trouble)
+                await self._tell_kwok(name, trouble)
+
+    async def _tell_kwok(self, node: str, trouble: Trouble | None) -> None:
+        """Stages look at the phase, which nothing else has used since Kubernetes 1.0."""
+        status = {"phase": PHASES[trouble]}
+        while True:
+            try:
+                await self._world.api.patch(f"/api/v1/nodes/{node}/status", {"status": status})
+                return
+            except ApiError as error:
+                if error.status == 404:
+                    return
+                log.warning("phase of %s: %s; trying again", node, error)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("phase of %s: %s; trying again", node, error)
+            await asyncio.sleep(0.5)
 
     def pods_on(self, node: str) -> list[Object]:
         """The Pods bound to a node."""

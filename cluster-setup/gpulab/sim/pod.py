@@ -17,7 +17,7 @@ from gpulab.sim.devices import DevicesUnavailable
 from gpulab.sim.messages import Event
 from gpulab.sim.nodes import GPU
 from gpulab.sim.report import Report, placed, readiness_gates
-from gpulab.sim.runtime import NodeState, World
+from gpulab.sim.runtime import NodeState, Trouble, World
 from gpulab.sim.status import Container, gpus_of, waiting
 from gpulab.sim.turns import Turns
 
@@ -47,6 +47,11 @@ class PodWorker:
         self._adopt()
 
     # -- what the kubelet calls
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Of its node's kubelet."""
+        return self._node.health.trouble
 
     @property
     def ip(self) -> str:
@@ -155,6 +160,7 @@ class PodWorker:
 
     async def _set_up(self) -> bool:
         """Admit the Pod, mount its volumes, make its sandbox; False if it was refused."""
+        await self._node.health.wait()
         if not self._admitted:
             if not await self._admit():
                 return False
@@ -273,6 +279,7 @@ class PodWorker:
 
     async def _stop(self, grace: float) -> None:
         """Kill what runs; what never ran is shown as the kubelet shows it."""
+        await self._node.health.wait()
         await asyncio.gather(*(lifecycle.kill(grace) for lifecycle in self.lifecycles))
         waiting_ones = [c for c in self.lifecycles if "waiting" in c.container.state]
         never_ran = [c.container for c in waiting_ones if not c.container.last]
@@ -286,6 +293,7 @@ class PodWorker:
         await self._write(terminal=True)
 
     async def _remove(self) -> None:
+        await self._node.health.wait()
         body = {"gracePeriodSeconds": 0, "preconditions": {"uid": self._uid}}
         try:
             await self._world.api.delete(self._path(), body)
@@ -308,6 +316,7 @@ class PodWorker:
 
     async def _patch(self, status: dict[str, Any]) -> None:
         """Write, again and again while the API server is away; a Pod that is gone is let go."""
+        await self._node.health.wait()
         body = {"metadata": {"uid": self._uid}, "status": status}
         async with self._writing:
             while True:
@@ -332,6 +341,7 @@ class PodWorker:
     async def _say(self, container: Container | None, event: Event) -> None:
         if self.mains[0].hurried and event.type == "Normal":
             return  # as on a cluster that was set up long ago: events last for an hour
+        await self._node.health.wait()
         name, init = (container.name, container.init) if container else ("", False)
         await self._world.recorder.record(self.pod, self._node.node.name, event, name, init)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from gpulab.sim.addresses import AddressPool
 from gpulab.sim.api import Api
@@ -17,6 +17,8 @@ from gpulab.sim.images import Images
 from gpulab.sim.nodes import Node
 from gpulab.sim.pace import Pace
 from gpulab.sim.workloads import Catalogue
+
+Trouble = Literal["runtime-down", "silent"]
 
 
 @dataclass
@@ -36,6 +38,26 @@ class World:
         await asyncio.sleep(seconds / self.speed)
 
 
+class Health:
+    """Whether a node's kubelet can do its work; None is no trouble."""
+
+    def __init__(self) -> None:
+        self.trouble: Trouble | None = None
+        self._well = asyncio.Event()
+        self._well.set()
+
+    def set(self, trouble: Trouble | None) -> None:
+        self.trouble = trouble
+        if trouble is None:
+            self._well.set()
+        else:
+            self._well.clear()
+
+    async def wait(self) -> None:
+        """Return once the kubelet works; at once if it does."""
+        await self._well.wait()
+
+
 @dataclass
 class NodeState:
     """One node's devices, addresses and images."""
@@ -46,6 +68,7 @@ class NodeState:
     images: set[str] = field(default_factory=set)
     cdi: bool = True  # how the device plugin that registered last hands over GPUs
     facts: Facts = field(default_factory=Facts)
+    health: Health = field(default_factory=Health)
     registered_before: bool = False  # whether a device plugin ever did
     # as kubelet's serializeImagePulls: a second Pod finds the image that the first one pulled
     pulling: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import web
 
 from gpulab.sim.container import Lifecycle
 from gpulab.sim.kubelet import Kubelets
 from gpulab.sim.pod import PodWorker
+from gpulab.sim.runtime import Trouble
 from gpulab.sim.scene import scene
 
 
@@ -15,7 +18,20 @@ def pod(kubelets: Kubelets, request: web.Request) -> PodWorker:
     worker = kubelets.find(request.match_info["namespace"], request.match_info["pod"])
     if worker is None:
         raise web.HTTPNotFound(text="pod does not exist")
+    if trouble := worker.trouble:
+        raise TROUBLES[trouble]()
     return worker
+
+
+# our reading of what reaches the user: containerd's socket refuses; nobody dials a silent node
+TROUBLES: dict[Trouble, Callable[[], web.HTTPException]] = {
+    "runtime-down": lambda: web.HTTPInternalServerError(text=NO_RUNTIME),
+    "silent": lambda: web.HTTPBadGateway(text="the kubelet of this node does not answer"),
+}
+NO_RUNTIME = (
+    'rpc error: code = Unavailable desc = connection error: desc = "transport: Error while '
+    'dialing: dial unix /run/containerd/containerd.sock: connect: connection refused"'
+)
 
 
 def container(kubelets: Kubelets, request: web.Request) -> Lifecycle:

@@ -1,0 +1,96 @@
+"""Faults that can be injected: one file each in `cluster-setup/faults/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from autograders.errors import InputError
+from gpulab.fleets import load_fleet, shapes
+from gpulab.lab import Record
+from gpulab.paths import DATA, LabPaths
+from gpulab.pki import write_private
+from gpulab.sim import causes
+from gpulab.sim.causes import Cause, Injected
+
+FOLDER = DATA / "faults"
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One fault file. It has a cause and nothing that would be written as its effect."""
+
+    title: str
+    symptom: str  # what a learner will see, and when
+    target: Literal["node"]  # what it is injected into
+    sources: tuple[str, ...]
+    cause: Cause
+
+
+def load() -> dict[str, Fault]:
+    """All faults by name; InputError names the file and the key that is wrong."""
+    return {path.stem: _read(path) for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def find(name: str) -> Fault:
+    """The fault of that name."""
+    known = load()
+    if name not in known:
+        raise InputError(f"there is no fault {name!r}", f"choose one of {', '.join(known)}")
+    return known[name]
+
+
+def inject(paths: LabPaths, record: Record, name: str, node: str | None) -> Injected:
+    """Break something; without a node, the first one that has GPUs."""
+    chosen = Injected(name, _node(record, node), find(name).cause)
+    at_work = active(paths)
+    if any((each.fault, each.node) == (name, chosen.node) for each in at_work):
+        raise InputError(
+            f"{name} is at work on {chosen.node} already", f"end it: gpulab heal {name}"
+        )
+    _write(paths, [*at_work, chosen])
+    return chosen
+
+
+def heal(paths: LabPaths, name: str | None, node: str | None) -> list[Injected]:
+    """End faults, by default all; those that were at work."""
+    if name is not None:
+        find(name)
+    at_work = active(paths)
+    ended = [e for e in at_work if name in (None, e.fault) and node in (None, e.node)]
+    _write(paths, [each for each in at_work if each not in ended])
+    return ended
+
+
+def active(paths: LabPaths) -> list[Injected]:
+    """The faults at work."""
+    try:
+        return causes.read(paths.causes)
+    except msgspec.MsgspecError as error:
+        raise InputError(
+            f"{paths.causes} is damaged ({error})", f"end all faults: rm {paths.causes}"
+        ) from None
+
+
+def _write(paths: LabPaths, faults: list[Injected]) -> None:
+    write_private(paths.causes, msgspec.json.format(msgspec.json.encode(faults)))
+
+
+def _node(record: Record, name: str | None) -> str:
+    nodes = shapes(load_fleet(record.fleet))
+    names = [shape.name for shape in nodes]
+    if name is None:
+        return next((shape.name for shape in nodes if shape.group.gpus), names[0])
+    if name not in names:
+        raise InputError(
+            f"there is no simulated node {name!r}", f"choose one of {', '.join(names)}"
+        )
+    return name
+
+
+def _read(path: Path) -> Fault:
+    try:
+        return msgspec.yaml.decode(path.read_bytes(), type=Fault)
+    except (msgspec.MsgspecError, OSError) as error:
+        raise InputError(f"{path}: {error}", "correct that file; CONTRIBUTING says how") from None
