@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpulab.sim import messages
-from gpulab.sim.messages import CRASH_LOOP_BACKOFF, go_duration, reference
+from gpulab.sim.image_messages import reference
+from gpulab.sim.messages import CRASH_LOOP_BACKOFF, go_duration
 
 UNITS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 

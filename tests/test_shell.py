@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from gpulab.paths import DATA
 from gpulab.sim.facts import Facts
-from gpulab.sim.program import CannotStart, Program, Replay, Run, Stdin, Write, output
+from gpulab.sim.program import CannotStart, Program, Stdin, Write
+from gpulab.sim.replay import Replay, Run, output
 from gpulab.sim.shell import image
 from gpulab.sim.workloads import Catalogue
 from tests.test_sim_program import here

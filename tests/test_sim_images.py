@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from autograders.errors import InputError
 from gpulab.paths import DATA
+from gpulab.sim.image_messages import reference
 from gpulab.sim.images import Images, repository
-from gpulab.sim.messages import reference
 
 IMAGES = Images.load(DATA / "images")
 

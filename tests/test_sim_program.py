@@ -13,18 +13,8 @@ from hypothesis import strategies as st
 from gpulab.paths import DATA
 from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import load_driver, load_models, node_gpus
-from gpulab.sim.program import (
-    Clock,
-    Exit,
-    Line,
-    Print,
-    Run,
-    Script,
-    Sleep,
-    Step,
-    Surroundings,
-    output,
-)
+from gpulab.sim.program import Clock, Exit, Print, Script, Sleep, Step, Surroundings
+from gpulab.sim.replay import Line, Run, output
 
 BEGAN = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 MODELS = load_models(DATA / "gpus")

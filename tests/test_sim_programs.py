@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gpulab.paths import DATA
 from gpulab.sim.facts import Facts
-from gpulab.sim.program import Program, Run, Sleep, output
+from gpulab.sim.program import Program, Sleep
+from gpulab.sim.replay import Run, output
 from gpulab.sim.workloads import Catalogue
 from tests.test_sim_program import here
 

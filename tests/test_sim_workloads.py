@@ -13,7 +13,8 @@ from gpulab.paths import DATA
 from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import node_gpus
 from gpulab.sim.pace import Pace
-from gpulab.sim.program import CannotStart, Program, Surroundings, output
+from gpulab.sim.program import CannotStart, Program, Surroundings
+from gpulab.sim.replay import output
 from gpulab.sim.workloads import Catalogue
 from tests.test_sim_program import MODELS, here
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gpulab.sim import hooks, inputs, messages, probes, pulling, references
+from gpulab.sim import hooks, image_messages, inputs, messages, probes, pulling, references
 from gpulab.sim.gpus import Gpu
 from gpulab.sim.messages import Event
 from gpulab.sim.program import (
@@ -19,12 +19,11 @@ from gpulab.sim.program import (
     Memory,
     Program,
     Provide,
-    Replay,
     Require,
-    Run,
     Sleep,
     Surroundings,
 )
+from gpulab.sim.replay import Replay, Run
 from gpulab.sim.runtime import NodeState, World
 from gpulab.sim.status import Container, exit_reason, parse, running, terminated, waiting
 from gpulab.sim.turns import Turns
@@ -445,8 +444,8 @@ def _now(*, exact: bool = False) -> dt.datetime:
 
 def _image_id(image: str) -> str:
     """A digest of the name: no registry was asked, so the real one is not known."""
-    digest = hashlib.sha256(messages.reference(image).encode()).hexdigest()
-    return f"{messages.reference(image).rpartition(':')[0]}@sha256:{digest}"
+    digest = hashlib.sha256(image_messages.reference(image).encode()).hexdigest()
+    return f"{image_messages.reference(image).rpartition(':')[0]}@sha256:{digest}"
 
 
 def _not_simulated(container: Container, under_job: bool) -> str:

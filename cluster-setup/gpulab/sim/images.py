@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from autograders.errors import InputError
-from gpulab.sim import messages
+from gpulab.sim import image_messages
 
 MIB_PER_SECOND = 150.0  # our reading: a registry nearby; a devel image takes tens of seconds
 UNKNOWN_MIB = 150  # size of an image of which we have none
@@ -57,10 +57,10 @@ class Images:
         if known is None:
             return _arrives(UNKNOWN_MIB, verified=False)
         if not known.exists:
-            return Pull(messages.repository_not_found(image))
-        tag = messages.reference(image).rpartition(":")[2]
+            return Pull(image_messages.repository_not_found(image))
+        tag = image_messages.reference(image).rpartition(":")[2]
         if "@" not in image and tag not in known.tags:
-            return Pull(messages.tag_not_found(image))
+            return Pull(image_messages.tag_not_found(image))
         return _arrives(known.size_mib.get(tag, UNKNOWN_MIB), verified=True)
 
 
@@ -74,7 +74,7 @@ def repository(image: str) -> str:
     >>> repository("nvidia/cuda:12.4.1-base-ubuntu22.04")
     'docker.io/nvidia/cuda'
     """
-    name = messages.reference(image).partition("@")[0]
+    name = image_messages.reference(image).partition("@")[0]
     path, colon, tag = name.rpartition(":")
     return path if colon and "/" not in tag else name
 

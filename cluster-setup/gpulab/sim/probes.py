@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from gpulab.sim import messages
 from gpulab.sim.messages import Event
 from gpulab.sim.ports_open import listens
-from gpulab.sim.program import Await, CannotStart, Line, Require, Run, Sleep, later
+from gpulab.sim.program import Await, CannotStart, Require, Sleep
+from gpulab.sim.replay import Line, Run, later
 from gpulab.sim.scene import find
 
 if TYPE_CHECKING:

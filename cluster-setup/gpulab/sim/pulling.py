@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from gpulab.sim import messages
+from gpulab.sim import image_messages, messages
 
 if TYPE_CHECKING:
     from gpulab.sim.container import Lifecycle
@@ -44,14 +44,14 @@ class Puller:
         owner = self._owner
         present, policy = image in owner.node.images, owner.container.spec.get("imagePullPolicy")
         if present and policy != "Always":
-            await owner.say(messages.already_present(image))
+            await owner.say(image_messages.already_present(image))
             return None
         if policy == "Never":
-            event = messages.never_pulled(image)
+            event = image_messages.never_pulled(image)
             await owner.say(event)
             await owner.say(messages.container_error(messages.ERR_IMAGE_NEVER_PULL))
             return await owner.wait_as(messages.ERR_IMAGE_NEVER_PULL, event.message, SOON)
-        await owner.say(messages.pulling(image))
+        await owner.say(image_messages.pulling(image))
         pull = owner.world.images.pull(image)
         if pull.failure is not None:
             return await self._fail(image, pull.failure)
@@ -59,13 +59,13 @@ class Puller:
         await owner.world.pass_time(seconds)
         owner.node.images.add(image)
         self._failures.pop(image, None)
-        await owner.say(messages.pulled(image, seconds, seconds, pull.size))
+        await owner.say(image_messages.pulled(image, seconds, seconds, pull.size))
         if not pull.verified:
             await owner.tell_once("ImageNotVerified", _not_verified(image))
         return None
 
     async def _fail(self, image: str, cause: str) -> float:
-        await self._owner.say(messages.pull_failed(image, cause))
+        await self._owner.say(image_messages.pull_failed(image, cause))
         await self._owner.say(messages.container_error(messages.ERR_IMAGE_PULL))
         failures = self._failures[image] = self._failures.get(image, 0) + 1
         self._allowed = self._now() + messages.IMAGE_PULL_BACKOFF.delay(failures)
@@ -73,14 +73,14 @@ class Puller:
         return await self._owner.wait_as(messages.ERR_IMAGE_PULL, cause, SOON)
 
     async def _back_off(self, image: str, left: float) -> float:
-        await self._owner.say(messages.pull_back_off(image))
+        await self._owner.say(image_messages.pull_back_off(image))
         await self._owner.say(messages.container_error(messages.IMAGE_PULL_BACK_OFF))
-        text = messages.pull_back_off_waiting(image, self._cause)
+        text = image_messages.pull_back_off_waiting(image, self._cause)
         wait = min(left, messages.SYNC_SECONDS)
         return await self._owner.wait_as(messages.IMAGE_PULL_BACK_OFF, text, wait)
 
     async def _refuse_name(self, image: str) -> float:
-        event, text = messages.invalid_image_name(image)
+        event, text = image_messages.invalid_image_name(image)
         await self._owner.say(event)
         await self._owner.say(messages.container_error("InvalidImageName"))
         return await self._owner.wait_as("InvalidImageName", text, SOON)

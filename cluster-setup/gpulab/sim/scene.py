@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from gpulab.sim.files import Files
-from gpulab.sim.program import CannotStart, Listen, Program, Replay, Stdin
+from gpulab.sim.program import CannotStart, Listen, Program, Stdin
+from gpulab.sim.replay import Replay
 from gpulab.sim.shell import image
 from gpulab.sim.volumes import apply, left_by_inits
 

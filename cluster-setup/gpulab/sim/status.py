@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autograders.cluster.quantities import parse as quantity
-from gpulab.sim import messages
+from gpulab.sim import image_messages, messages
 from gpulab.sim.gpus import Gpu
 from gpulab.sim.nodes import GPU
 
@@ -105,7 +105,7 @@ def container_status(container: Container, pod: Mapping[str, Any]) -> dict[str, 
     image = str(container.spec["image"])
     entry = {
         "name": container.name,
-        "image": messages.reference(image) if made else image,
+        "image": image_messages.reference(image) if made else image,
         "imageID": container.image_id,
         "restartCount": container.restarts,
         "ready": done or container.ready,

@@ -14,17 +14,8 @@ from typing import Any
 
 from gpulab.sim.files import FileProblem, Files
 from gpulab.sim.inputs import Inputs
-from gpulab.sim.program import (
-    Await,
-    CannotStart,
-    Happening,
-    Line,
-    Program,
-    Remove,
-    Run,
-    Surroundings,
-    Write,
-)
+from gpulab.sim.program import Await, CannotStart, Happening, Program, Remove, Surroundings, Write
+from gpulab.sim.replay import Line, Run
 from gpulab.sim.shell.image import files, shared_volumes
 
 Find = Callable[[Sequence[str], Surroundings], Program | CannotStart]

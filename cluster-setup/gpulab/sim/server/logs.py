@@ -13,7 +13,8 @@ from aiohttp import web
 from gpulab.sim import messages
 from gpulab.sim.container import Lifecycle
 from gpulab.sim.kubelet import Kubelets
-from gpulab.sim.program import CannotStart, Line, Replay
+from gpulab.sim.program import CannotStart
+from gpulab.sim.replay import Line, Replay
 from gpulab.sim.server.containers import container
 from gpulab.sim.shell.process import raw
 from gpulab.sim.status import parse
