@@ -11,9 +11,9 @@ import pytest
 from gpulab import faults
 from gpulab.faults import Fault
 from gpulab.sim.causes import Cause
-from tests.conftest import Lab, Object, eventually, pod, said
+from tests.conftest import CUDA, Lab, Object, devices, eventually, pod, said
 
-NODE = "h100-2"
+NODE, GPU = "h100-2", "nvidia.com/gpu"
 
 
 def test_every_fault_file_loads_and_says_where_it_comes_from() -> None:
@@ -29,7 +29,7 @@ def test_a_fault_file_cannot_write_an_effect(effect: str, tmp_path: Path) -> Non
 
 
 def test_a_cause_names_things_and_no_effects() -> None:
-    assert set(Cause.__struct_fields__) == {"kubelet"}
+    assert set(Cause.__struct_fields__) == {"kubelet", "gpu"}
 
 
 @pytest.fixture
@@ -94,6 +94,59 @@ def test_a_silent_node_says_nothing_and_the_controller_gives_it_time(
     eventually(lambda: whole.get("node", NODE)["status"]["phase"] == "Terminated")
     assert ready(whole) == "True"
     assert "does not answer" in whole.kubectl("logs", "-n", namespace, "p").stderr
+
+
+def gpus(lab: Lab) -> tuple[str, str]:
+    status = lab.get("node", NODE)["status"]
+    return status["capacity"][GPU], status["allocatable"][GPU]
+
+
+def plugin_log(lab: Lab) -> str:
+    field = f"--field-selector=spec.nodeName={NODE}"
+    app = "app=nvidia-device-plugin-daemonset"
+    name = lab.get("pods", "-n", "gpu-operator", "-l", app, field)["items"][0]["metadata"]["name"]
+    return lab.kubectl("logs", "-n", "gpu-operator", name, "-c", "nvidia-device-plugin").stdout
+
+
+@pytest.mark.live
+def test_a_gpu_off_the_bus_is_no_longer_offered_and_its_pod_keeps_it(
+    whole: Lab, namespace: str
+) -> None:
+    lab = whole
+    lab.make(namespace, pod("p", "sleep", "3600", image=CUDA, gpus=8, nodeName=NODE))
+    lab.wait(namespace, "p", "phase=Running")
+
+    assert lab.gpulab("break", "gpu-fallen-off-bus", "--node", NODE).returncode == 0
+
+    eventually(lambda: gpus(lab) == ("8", "7"))
+    eventually(lambda: "Unhealthy" in health(lab, namespace))
+    given = zip(devices(at(lab, namespace)), health(lab, namespace), strict=True)
+    (uuid,) = (uuid for uuid, word in given if word == "Unhealthy")
+    line = f"XidCriticalError: Xid=79 on Device={uuid}; marking device as unhealthy.\n"
+    eventually(lambda: line in plugin_log(lab))
+    assert at(lab, namespace)["status"]["phase"] == "Running"
+    looked = lab.kubectl("exec", "-n", namespace, "p", "--", "nvidia-smi")
+    assert looked.returncode != 0
+    assert "Unknown Error" in looked.stdout + looked.stderr
+    assert "unhealthy: 1" in lab.gpulab("map").stdout
+
+    lab.kubectl("delete", "pod", "-n", namespace, "p", "--wait=true")
+    lab.make(namespace, pod("again", "sleep", "3600", image=CUDA, gpus=8, nodeName=NODE))
+    refused = lab.wait(namespace, "again", "phase=Failed")["status"]
+    assert refused["reason"] == "UnexpectedAdmissionError"
+    lab.make(namespace, pod("less", "nvidia-smi", "-L", image=CUDA, gpus=7, nodeName=NODE))
+    lab.wait(namespace, "less", "phase=Succeeded")
+    assert uuid not in lab.kubectl("logs", "-n", namespace, "less").stdout
+
+    assert lab.gpulab("heal").returncode == 0
+    eventually(lambda: gpus(lab) == ("8", "8"))
+    assert line in plugin_log(lab), "a log does not forget"
+
+
+def health(lab: Lab, namespace: str) -> list[str]:
+    status = at(lab, namespace)["status"]["containerStatuses"][0]
+    (entry,) = status["allocatedResourcesStatus"]
+    return [resource["health"] for resource in entry["resources"]]
 
 
 @pytest.mark.live

@@ -262,7 +262,7 @@ def test_what_the_containers_of_operands_do_is_modelled() -> None:
 def test_a_lost_plugin_takes_allocatable_at_once_and_capacity_after_five_minutes(
     registered: bool, ever: bool, lost_for: float, wanted: tuple[str, str] | None
 ) -> None:
-    found = amounts(8, registered, ever, lost_for)
+    found = amounts(8, 8, registered, ever, lost_for)
     assert found == (wanted and {"capacity": wanted[0], "allocatable": wanted[1]})
 
 

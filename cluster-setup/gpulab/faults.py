@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from autograders.errors import InputError
 from gpulab.fleets import load_fleet, shapes
@@ -43,13 +45,13 @@ def find(name: str) -> Fault:
 
 def inject(paths: LabPaths, record: Record, name: str, node: str | None) -> Injected:
     """Break something; without a node, the first one that has GPUs."""
-    chosen = Injected(name, _node(record, node), find(name).cause)
+    chosen = Injected(name, _node(record, node), find(name).cause, _now())
     at_work = active(paths)
     if any((each.fault, each.node) == (name, chosen.node) for each in at_work):
         raise InputError(
             f"{name} is at work on {chosen.node} already", f"end it: gpulab heal {name}"
         )
-    _write(paths, [*at_work, chosen])
+    _write(paths, [*_read_all(paths), chosen])
     return chosen
 
 
@@ -57,14 +59,18 @@ def heal(paths: LabPaths, name: str | None, node: str | None) -> list[Injected]:
     """End faults, by default all; those that were at work."""
     if name is not None:
         find(name)
-    at_work = active(paths)
-    ended = [e for e in at_work if name in (None, e.fault) and node in (None, e.node)]
-    _write(paths, [each for each in at_work if each not in ended])
+    ended = [e for e in active(paths) if name in (None, e.fault) and node in (None, e.node)]
+    every = _read_all(paths)
+    _write(paths, [replace(e, until=_now()) if e in ended else e for e in every])
     return ended
 
 
 def active(paths: LabPaths) -> list[Injected]:
     """The faults at work."""
+    return [each for each in _read_all(paths) if each.until is None]
+
+
+def _read_all(paths: LabPaths) -> list[Injected]:
     try:
         return causes.read(paths.causes)
     except msgspec.MsgspecError as error:
@@ -75,6 +81,10 @@ def active(paths: LabPaths) -> list[Injected]:
 
 def _write(paths: LabPaths, faults: list[Injected]) -> None:
     write_private(paths.causes, msgspec.json.format(msgspec.json.encode(faults)))
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 def _node(record: Record, name: str | None) -> str:

@@ -8,6 +8,7 @@ purpose.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -19,23 +20,33 @@ log = logging.getLogger(__name__)
 LOOK = 0.2  # seconds between two looks at the file
 
 
+class Sick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A GPU of the node that has reported a critical Xid."""
+
+    index: int
+    xid: int
+
+
 class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One thing that can be wrong with a node."""
 
     kubelet: Literal["runtime-down", "silent"] | None = None
     """Its container runtime does not answer; or it does not report, nor do anything."""
+    gpu: Sick | None = None
 
 
 class Injected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A fault at work."""
+    """A fault at work, or one that was."""
 
     fault: str
     node: str
     cause: Cause
+    since: dt.datetime
+    until: dt.datetime | None = None  # kept when it has ended, for the logs that tell of it
 
 
 def read(path: Path) -> list[Injected]:
-    """The faults at work; none without a file. MsgspecError if it is damaged."""
+    """All faults that were injected; none without a file. MsgspecError if it is damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Injected])
     except FileNotFoundError:
@@ -43,7 +54,7 @@ def read(path: Path) -> list[Injected]:
 
 
 async def follow(path: Path, changed: Callable[[list[Injected]], None]) -> None:
-    """Call `changed` with the faults at work, now if there are any, and after each change."""
+    """Call `changed` with all faults, now if there are any, and after each change."""
     known: list[Injected] = []
     seen = None
     while True:

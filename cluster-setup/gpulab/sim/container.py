@@ -98,6 +98,8 @@ class Lifecycle:
             self._inputs,
             pace=self.world.pace,
             cdi=self.node.cdi,
+            troubles=tuple(self.node.troubles),
+            lost=self.node.devices.lost(),
         )
 
     def _visible(self) -> tuple[Gpu, ...]:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from gpulab.sim.gpus import Gpu
+
+OFF_THE_BUS = 79  # the Xid
+
+
+@dataclass(frozen=True)
+class Xid:
+    """An error that a GPU has reported."""
+
+    at: dt.datetime
+    uuid: str
+    number: int
 
 
 class DevicesUnavailable(Exception):
@@ -22,15 +35,29 @@ class DevicePool:
     def __init__(self, gpus: Sequence[Gpu]) -> None:
         self._gpus = {gpu.uuid: gpu for gpu in gpus}
         self._holder: dict[str, str] = {}  # device UUID → Pod UID
+        self.sick: dict[str, int] = {}  # device UUID → the Xid that it reported
 
     def take(self, count: int, pod_uid: str) -> tuple[Gpu, ...]:
         """Give a Pod `count` free GPUs, all or none; raises DevicesUnavailable."""
-        free = [gpu for uuid, gpu in self._gpus.items() if uuid not in self._holder]
+        free = [gpu for uuid, gpu in self._gpus.items() if uuid not in self._holder | self.sick]
         if len(free) < count:
             raise DevicesUnavailable(count, len(free))
         for gpu in free[:count]:
             self._holder[gpu.uuid] = pod_uid
         return tuple(free[:count])
+
+    @property
+    def healthy(self) -> int:
+        """How many GPUs can be given to Pods, now or later."""
+        return len(self._gpus.keys() - self.sick.keys())
+
+    def lost(self) -> frozenset[str]:
+        """UUIDs of the GPUs that the driver no longer reaches."""
+        return frozenset(uuid for uuid, xid in self.sick.items() if xid == OFF_THE_BUS)
+
+    def holders(self, uuids: Iterable[str]) -> set[str]:
+        """UIDs of the Pods that hold these devices."""
+        return {self._holder[uuid] for uuid in uuids if uuid in self._holder}
 
     def restore(self, uuids: Iterable[str], pod_uid: str) -> tuple[Gpu, ...]:
         """Mark the devices in a Pod's status as held by it, and return them."""

@@ -13,6 +13,7 @@ import aiohttp
 from gpulab.sim import causes, eviction
 from gpulab.sim.api import Api, ApiError, Object
 from gpulab.sim.causes import Injected
+from gpulab.sim.devices import Xid
 from gpulab.sim.nodes import Node, manifest, status
 from gpulab.sim.offered import Offer
 from gpulab.sim.pod import PodWorker
@@ -61,12 +62,32 @@ class Kubelets:
                 await self._break(await news.get())
 
     async def _break(self, faults: list[Injected]) -> None:
-        troubles = {each.node: each.cause.kubelet for each in faults if each.cause.kubelet}
+        now = [each for each in faults if each.until is None]
+        troubles = {each.node: each.cause.kubelet for each in now if each.cause.kubelet}
         for name, state in self.nodes.items():
             trouble = troubles.get(name)
             if trouble != state.health.trouble:
                 state.health.set(trouble)
                 await self._tell_kwok(name, trouble)
+            self._judge_devices(state, [each for each in faults if each.node == name])
+
+    def _judge_devices(self, state: NodeState, faults: list[Injected]) -> None:
+        """Mark the GPUs that are sick now, and tell whom it concerns."""
+        gpus, sick = state.node.gpus, dict[str, int]()
+        state.troubles.clear()
+        for each in faults:
+            if (cause := each.cause.gpu) is None or cause.index >= len(gpus):
+                continue
+            uuid = gpus[cause.index].uuid
+            state.troubles.append(Xid(each.since, uuid, cause.xid))
+            if each.until is None:
+                sick[uuid] = cause.xid
+        changed = sick.keys() ^ state.devices.sick.keys()
+        state.devices.sick = sick
+        if changed:
+            self._offers[state.node.name].look()
+            for uid in state.devices.holders(changed):
+                self._workers[uid].report()
 
     async def _tell_kwok(self, node: str, trouble: Trouble | None) -> None:
         """Stages look at the phase, which nothing else has used since Kubernetes 1.0."""

@@ -28,16 +28,18 @@ RETRY = 0.5
 NFD = "nfd-master"  # as the manager of the fields
 
 
-def amounts(gpus: int, registered: bool, ever: bool, lost_for: float) -> dict[str, Any] | None:
+def amounts(
+    gpus: int, healthy: int, registered: bool, ever: bool, lost_for: float
+) -> dict[str, Any] | None:
     """Capacity and allocatable; None where no plugin has ever registered.
 
-    >>> amounts(8, False, True, 10)
+    >>> amounts(8, 8, False, True, 10)
     {'capacity': '8', 'allocatable': '0'}
     """
     if not registered and not ever:
         return None
     whole = gpus if registered or lost_for < STOP_GRACE else 0
-    return {"capacity": str(whole), "allocatable": str(gpus if registered else 0)}
+    return {"capacity": str(whole), "allocatable": str(healthy if registered else 0)}
 
 
 class Offer:
@@ -60,6 +62,10 @@ class Offer:
             self._ever, self._written = True, have
         self._state.registered_before = self._ever
         self._labels = {key: known[key] for key in self._discovered(0) if key in known}
+
+    def look(self) -> None:
+        """Publish again: the health of a device has changed."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Work, for ever."""
@@ -93,7 +99,9 @@ class Offer:
         """Write what differs; the seconds after which to look again, None if nothing is due."""
         registered = self._state.facts.holds(GPU)
         lost_for = (self._now() - self._lost) * self._world.speed
-        wanted = amounts(len(self._state.node.gpus), registered, self._ever, lost_for)
+        healthy = self._state.devices.healthy
+        gpus = len(self._state.node.gpus)
+        wanted = amounts(gpus, healthy, registered, self._ever, lost_for)
         if wanted is not None and wanted != self._written:
             await self._write(f"{self._path}/status", _status(wanted))
             self._written = wanted

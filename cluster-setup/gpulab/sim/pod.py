@@ -37,7 +37,7 @@ class PodWorker:
         self._admitted = "startTime" in pod["status"]  # by an earlier simulator
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._gate_task: asyncio.Task[None] | None = None
+        self._report_task: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         self._turns = Turns(self._write)
         self.inits = [self._lifecycle(spec, True) for spec in _specs(pod, "initContainers")]
@@ -90,8 +90,8 @@ class PodWorker:
         gates = readiness_gates(self.pod)
         self.pod = pod
         self._adopt()
-        if readiness_gates(pod) != gates and self._task is not None:
-            self._gate_task = _spawn(self._turns.note(), f"gates of {pod['metadata']['name']}")
+        if readiness_gates(pod) != gates:
+            self.report()
         kinds = ("initContainers", "containers", "ephemeralContainers")
         specs = [spec for kind in kinds for spec in _specs(pod, kind)]
         for lifecycle, spec in zip(self.lifecycles, specs, strict=True):
@@ -106,6 +106,11 @@ class PodWorker:
         if self._ending is None:
             self._ending = _spawn(self._terminate(), f"end of {self.pod['metadata']['name']}")
 
+    def report(self) -> None:
+        """Write the status again: something has changed that no container does."""
+        if self._task is not None and not self._report.final:
+            self._report_task = _spawn(self._turns.note(), f"report {self.pod['metadata']['name']}")
+
     def evict(self, event: Event) -> None:
         """Fail the Pod: it has used more of the node than it may."""
         if self._task is None or self._task.done() or self._ending is not None:
@@ -117,7 +122,7 @@ class PodWorker:
 
     def forget(self) -> None:
         """Drop everything: the Pod is gone from the API."""
-        for task in (self._task, self._ending, self._gate_task, *self._extra_tasks):
+        for task in (self._task, self._ending, self._report_task, *self._extra_tasks):
             if task is not None:
                 task.cancel()
         for lifecycle in self.lifecycles:
@@ -310,8 +315,15 @@ class PodWorker:
         inits, mains, extras = (
             [each.container for each in group] for group in (self.inits, self.mains, self.extras)
         )
-        host = self._node.node.ip
-        status = self._report.compose(self.pod, inits, mains, extras, host, terminal=terminal)
+        status = self._report.compose(
+            self.pod,
+            inits,
+            mains,
+            extras,
+            self._node.node.ip,
+            terminal=terminal,
+            sick=self._node.devices.sick,
+        )
         await self._patch(status)
 
     async def _patch(self, status: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gpulab.sim.devices import Xid
 from gpulab.sim.files import Files
 from gpulab.sim.gpus import Driver, Gpu
 from gpulab.sim.inputs import Inputs, field_of
@@ -154,6 +155,8 @@ class Surroundings:
     stdin: Stdin = field(default_factory=Stdin)
     pace: Pace = field(default_factory=Pace)
     cdi: bool = True  # how the device plugin hands GPUs to the runtime
+    troubles: tuple[Xid, ...] = ()  # what the node's GPUs have reported
+    lost: frozenset[str] = frozenset()  # UUIDs of GPUs that the driver no longer reaches
 
     @property
     def hostname(self) -> str:

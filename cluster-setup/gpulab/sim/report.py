@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,8 +57,12 @@ class Report:
         host_ip: str,
         *,
         terminal: bool,
+        sick: Collection[str] = (),
     ) -> dict[str, Any]:
-        """The status now; it becomes Succeeded or Failed only with the `terminal` one, the last."""
+        """The status now; it becomes Succeeded or Failed only with the `terminal` one, the last.
+
+        `sick` has the UUIDs of devices that are not healthy.
+        """
         self._move(pod["spec"]["restartPolicy"], inits, mains, terminal)
         self.conditions.generation = pod["metadata"].get("generation", 1)
         status: dict[str, Any] = {
@@ -68,11 +72,11 @@ class Report:
             "startTime": stamp(self.started),
             "hostIP": host_ip,
             "hostIPs": [{"ip": host_ip}],
-            "containerStatuses": [container_status(c, pod) for c in mains],
+            "containerStatuses": [container_status(c, pod, sick) for c in mains],
             **pod_resources(mains),
         }
         if inits:
-            status["initContainerStatuses"] = [container_status(c, pod) for c in inits]
+            status["initContainerStatuses"] = [container_status(c, pod, sick) for c in inits]
         if extras:
             status["ephemeralContainerStatuses"] = [
                 container_status(c, pod) | {"ready": False} for c in extras

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gpulab.sim.addresses import AddressPool
 from gpulab.sim.api import Api
-from gpulab.sim.devices import DevicePool
+from gpulab.sim.devices import DevicePool, Xid
 from gpulab.sim.events import Recorder
 from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import Driver
@@ -68,6 +68,7 @@ class NodeState:
     images: set[str] = field(default_factory=set)
     cdi: bool = True  # how the device plugin that registered last hands over GPUs
     facts: Facts = field(default_factory=Facts)
+    troubles: list[Xid] = field(default_factory=list)  # all that its GPUs have ever reported
     health: Health = field(default_factory=Health)
     registered_before: bool = False  # whether a device plugin ever did
     # as kubelet's serializeImagePulls: a second Pod finds the image that the first one pulled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,8 +97,13 @@ def exit_reason(code: int) -> str:
     return messages.COMPLETED if code == 0 else messages.ERROR
 
 
-def container_status(container: Container, pod: Mapping[str, Any]) -> dict[str, Any]:
-    """One entry of containerStatuses or initContainerStatuses; the fields are a real kubelet's."""
+def container_status(
+    container: Container, pod: Mapping[str, Any], sick: Collection[str] = ()
+) -> dict[str, Any]:
+    """One entry of containerStatuses or initContainerStatuses; the fields are a real kubelet's.
+
+    `sick` has the UUIDs of devices that are not healthy.
+    """
     resources = container.spec.get("resources") or {}
     done = container.init and not container.sidecar and container.exit_code == 0
     made = bool(container.container_id)
@@ -124,7 +129,11 @@ def container_status(container: Container, pod: Mapping[str, Any]) -> dict[str, 
             {
                 "name": GPU,
                 "resources": [
-                    {"resourceID": gpu.uuid, "health": "Healthy"} for gpu in container.gpus
+                    {
+                        "resourceID": gpu.uuid,
+                        "health": "Unhealthy" if gpu.uuid in sick else "Healthy",
+                    }
+                    for gpu in container.gpus
                 ],
             }
         ]

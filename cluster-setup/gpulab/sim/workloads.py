@@ -74,6 +74,7 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provide: str | None = None  # this fact, from now on
     leave: str | None = None  # this fact, until the Pod goes
     memory_mib: float | None = None  # used from now on
+    watch_gpus: tuple[str, ...] | None = None  # print these for each $xid of a GPU with $uuid
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,7 +198,19 @@ def _plain(here: Surroundings) -> dict[str, str]:
 def _script(workload: Workload, argv: Sequence[str], here: Surroundings) -> Script:
     if workload.program:
         return programs.PROGRAMS[workload.program](argv, here)
-    return lambda clock: (_step(action, here, clock) for action in workload.steps)
+    return lambda clock: (step for action in workload.steps for step in _steps(action, here, clock))
+
+
+def _steps(action: Action, here: Surroundings, clock: Clock) -> Iterator[Step]:
+    if action.watch_gpus is None:
+        yield _step(action, here, clock)
+        return
+    for each in here.troubles:
+        if each.at >= clock.now:
+            yield Sleep((each.at - clock.now).total_seconds())
+            for text in action.watch_gpus:
+                values = {"xid": each.number, "uuid": each.uuid}
+                yield Print(string.Template(text).safe_substitute(values) + "\n")
 
 
 def _step(action: Action, here: Surroundings, clock: Clock) -> Step:
