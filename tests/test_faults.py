@@ -11,9 +11,9 @@ import pytest
 from gpulab import faults
 from gpulab.faults import Fault
 from gpulab.sim.causes import Cause
-from tests.conftest import CUDA, Lab, Object, devices, eventually, pod, said
+from tests.conftest import CUDA, Lab, Object, devices, eventually, make_lab, pod, said
 
-NODE, GPU = "h100-2", "nvidia.com/gpu"
+NODE, GPU, HOST = "h100-2", "nvidia.com/gpu", "kubernetes.io/hostname"
 
 
 def test_every_fault_file_loads_and_says_where_it_comes_from() -> None:
@@ -29,7 +29,7 @@ def test_a_fault_file_cannot_write_an_effect(effect: str, tmp_path: Path) -> Non
 
 
 def test_a_cause_names_things_and_no_effects() -> None:
-    assert set(Cause.__struct_fields__) == {"kubelet", "gpu"}
+    assert set(Cause.__struct_fields__) == {"kubelet", "gpu", "defect", "label", "taint"}
 
 
 @pytest.fixture
@@ -102,9 +102,7 @@ def gpus(lab: Lab) -> tuple[str, str]:
 
 
 def plugin_log(lab: Lab) -> str:
-    field = f"--field-selector=spec.nodeName={NODE}"
-    app = "app=nvidia-device-plugin-daemonset"
-    name = lab.get("pods", "-n", "gpu-operator", "-l", app, field)["items"][0]["metadata"]["name"]
+    name = operand(lab, "nvidia-device-plugin-daemonset")
     return lab.kubectl("logs", "-n", "gpu-operator", name, "-c", "nvidia-device-plugin").stdout
 
 
@@ -147,6 +145,67 @@ def health(lab: Lab, namespace: str) -> list[str]:
     status = at(lab, namespace)["status"]["containerStatuses"][0]
     (entry,) = status["allocatedResourcesStatus"]
     return [resource["health"] for resource in entry["resources"]]
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """At speed 20, the proofs' own: a driver takes two seconds."""
+    yield from make_lab(tmp_path_factory.mktemp("fast"), "fast", "--speed", "20")
+
+
+OPERANDS = {
+    "driver-crash-loop": ("nvidia-driver-daemonset", "nvidia-driver-daemonset-"),
+    "deploy-label-stale": ("nvidia-driver-daemonset", "paused-for-driver-upgrade"),
+    "operands-repelled": (None, "team"),
+}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("fault", OPERANDS)
+def test_a_broken_link_of_the_chain_takes_the_gpus_of_its_node_alone(fast: Lab, fault: str) -> None:
+    lab, (stays, word) = fast, OPERANDS[fault]
+    assert lab.gpulab("break", fault, "--node", NODE).returncode == 0
+
+    eventually(lambda: gpus(lab) == ("8", "0"))
+    eventually(lambda: bool(stays and operand(lab, stays)) == bool(stays))
+    assert lab.get("node", "h100-1")["status"]["allocatable"][GPU] == "8"
+    lab.make("default", pod("waits", "true", image=CUDA, gpus=1, nodeSelector={HOST: NODE}))
+    eventually(lambda: word in lab.gpulab("why", "waits").stdout)
+
+    lab.kubectl("delete", "pod", "waits", "--force", "--grace-period=0")
+    assert lab.gpulab("heal", fault).returncode == 0
+    eventually(lambda: gpus(lab) == ("8", "8"), 60)
+    assert "team" not in taints(lab)
+
+
+@pytest.mark.live
+def test_a_driver_that_does_not_install_says_why(fast: Lab) -> None:
+    assert fast.gpulab("break", "driver-crash-loop", "--node", NODE).returncode == 0
+    eventually(lambda: operand(fast, "nvidia-driver-daemonset"))
+    name = operand(fast, "nvidia-driver-daemonset")
+    words = ("logs", "-n", "gpu-operator", name, "-c", "nvidia-driver-ctr")
+    eventually(lambda: "Could not resolve Linux kernel version" in fast.kubectl(*words).stdout)
+    assert fast.gpulab("heal").returncode == 0
+    eventually(lambda: gpus(fast) == ("8", "8"), 60)
+
+
+@pytest.mark.live
+def test_without_the_toolkit_no_runtime_is_called_nvidia(fast: Lab) -> None:
+    assert fast.gpulab("break", "toolkit-missing", "--node", NODE).returncode == 0
+    eventually(lambda: not operand(fast, "nvidia-container-toolkit-daemonset"))
+    given = pod("asks", "true", image=CUDA, gpus=1, nodeName=NODE, runtimeClassName="nvidia")
+    fast.make("default", given)
+    words = 'no runtime for "nvidia" is configured'
+    eventually(lambda: any(words in e["message"] for e in fast.events("default", "asks")))
+    assert fast.gpulab("heal").returncode == 0
+    fast.wait("default", "asks", "phase=Succeeded", 60)
+
+
+def operand(lab: Lab, app: str) -> str:
+    """The name of its Pod on the node; empty without one."""
+    field = f"--field-selector=spec.nodeName={NODE}"
+    found = lab.get("pods", "-n", "gpu-operator", "-l", f"app={app}", field)["items"]
+    return str(found[0]["metadata"]["name"]) if found else ""
 
 
 @pytest.mark.live

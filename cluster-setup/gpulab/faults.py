@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from autograders.errors import InputError
+from gpulab import tampering
 from gpulab.fleets import load_fleet, shapes
 from gpulab.lab import Record
 from gpulab.paths import DATA, LabPaths
@@ -45,12 +46,14 @@ def find(name: str) -> Fault:
 
 def inject(paths: LabPaths, record: Record, name: str, node: str | None) -> Injected:
     """Break something; without a node, the first one that has GPUs."""
-    chosen = Injected(name, _node(record, node), find(name).cause, _now())
+    cause, chosen_node = find(name).cause, _node(record, node)
     at_work = active(paths)
-    if any((each.fault, each.node) == (name, chosen.node) for each in at_work):
+    if any((each.fault, each.node) == (name, chosen_node) for each in at_work):
         raise InputError(
-            f"{name} is at work on {chosen.node} already", f"end it: gpulab heal {name}"
+            f"{name} is at work on {chosen_node} already", f"end it: gpulab heal {name}"
         )
+    before = tampering.apply(paths, chosen_node, cause)
+    chosen = Injected(name, chosen_node, cause, _now(), before)
     _write(paths, [*_read_all(paths), chosen])
     return chosen
 
@@ -60,6 +63,8 @@ def heal(paths: LabPaths, name: str | None, node: str | None) -> list[Injected]:
     if name is not None:
         find(name)
     ended = [e for e in active(paths) if name in (None, e.fault) and node in (None, e.node)]
+    for each in ended:
+        tampering.undo(paths, each)
     every = _read_all(paths)
     _write(paths, [replace(e, until=_now()) if e in ended else e for e in every])
     return ended

@@ -27,12 +27,26 @@ class Sick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     xid: int
 
 
+class Taint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As in a Node's spec."""
+
+    key: str
+    value: str
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
 class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One thing that can be wrong with a node."""
 
     kubelet: Literal["runtime-down", "silent"] | None = None
     """Its container runtime does not answer; or it does not report, nor do anything."""
     gpu: Sick | None = None
+    defect: str | None = None
+    """A fact of the node that only workloads know, which wait for it or fail by it."""
+    label: dict[str, str] = {}
+    """Labels that somebody has changed; gpulab writes these, as a person would."""
+    taint: Taint | None = None
+    """One that somebody has set; gpulab writes it, as a person would."""
 
 
 class Injected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +56,7 @@ class Injected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: str
     cause: Cause
     since: dt.datetime
+    before: dict[str, str | None] = {}  # the labels as they were
     until: dt.datetime | None = None  # kept when it has ended, for the logs that tell of it
 
 

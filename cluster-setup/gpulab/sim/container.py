@@ -395,7 +395,7 @@ class Lifecycle:
                 await asyncio.sleep(max(due, 0.001))  # also a loop without pause lets others run
             elif isinstance(event, Provide):
                 facts.provide(event.fact, self._owner(event), run.clock.now)
-            elif isinstance(event, Require) and not facts.holds(event.fact):
+            elif isinstance(event, Require) and facts.holds(event.fact) is not event.present:
                 return 1, ""
             elif isinstance(event, Await):
                 await facts.wait(event.fact, event.present)

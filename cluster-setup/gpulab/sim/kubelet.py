@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -69,7 +70,16 @@ class Kubelets:
             if trouble != state.health.trouble:
                 state.health.set(trouble)
                 await self._tell_kwok(name, trouble)
+            self._set_defects(state, [each for each in now if each.node == name])
             self._judge_devices(state, [each for each in faults if each.node == name])
+
+    def _set_defects(self, state: NodeState, faults: list[Injected]) -> None:
+        defects = {each.cause.defect for each in faults if each.cause.defect}
+        for defect in state.defects - defects:
+            state.facts.withdraw(defect)
+        for defect in defects - state.defects:
+            state.facts.provide(defect, defect, dt.datetime.now(dt.UTC))
+        state.defects = defects
 
     def _judge_devices(self, state: NodeState, faults: list[Injected]) -> None:
         """Mark the GPUs that are sick now, and tell whom it concerns."""

@@ -70,10 +70,11 @@ class Provide:
 
 @dataclass(frozen=True)
 class Require:
-    """The process says why and exits with 1, unless a fact of its node holds now."""
+    """The process says why and exits with 1, unless a fact of its node holds now, or does not."""
 
     fact: str
     says: str
+    present: bool = True
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class Replay:
             elif isinstance(event, Await):
                 self._awaited, self._notices = event, 0
             elif isinstance(event, Require):
-                if not self._held(event.fact):
+                if self._held(event.fact) is not event.present:
                     yield Line(self._run.clock.now, event.says, "stderr")
                     self.ended = True
             else:

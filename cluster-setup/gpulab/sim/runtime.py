@@ -68,6 +68,7 @@ class NodeState:
     images: set[str] = field(default_factory=set)
     cdi: bool = True  # how the device plugin that registered last hands over GPUs
     facts: Facts = field(default_factory=Facts)
+    defects: set[str] = field(default_factory=set)  # facts that hold as long as a fault does
     troubles: list[Xid] = field(default_factory=list)  # all that its GPUs have ever reported
     health: Health = field(default_factory=Health)
     registered_before: bool = False  # whether a device plugin ever did

@@ -70,6 +70,7 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exit: int | None = None
     wait: str | Wait | None = None  # until this fact holds on the node
     need: Need | None = None
+    unless: Need | None = None  # the opposite: a fact with which it says why and exits with 1
     until_lost: str | None = None  # until this fact no longer holds
     provide: str | None = None  # this fact, from now on
     leave: str | None = None  # this fact, until the Pod goes
@@ -238,6 +239,8 @@ def _about_facts(action: Action) -> Step:
         return Await(action.until_lost, present=False)
     if action.need is not None:
         return Require(action.need.fact, action.need.says + "\n")
+    if action.unless is not None:
+        return Require(action.unless.fact, action.unless.says + "\n", present=False)
     if action.leave is not None:
         return Provide(action.leave, stays=True)
     return Provide(action.provide or "")
