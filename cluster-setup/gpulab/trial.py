@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,6 @@ import yaml
 from autograders import variants
 from autograders.collect import collect_settled
 from autograders.connect import Api
-from autograders.errors import InputError
 from autograders.grade import gather
 from autograders.load import Exercise
 from autograders.model import Answers, Evidence, Phase
@@ -24,28 +23,19 @@ from autograders.proof import Case, Kind, judged
 from autograders.quiz import read_answers
 from autograders.run import decide
 from autograders.trials import Trial
-from gpulab import given, kubectl, node_state, probing
+from gpulab import given, kubectl, node_state, probing, reset
+from gpulab.discovery import Resource
 from gpulab.dry_run import try_answers
 from gpulab.lab import Record
 from gpulab.node_state import State
 from gpulab.paths import LabPaths
-from gpulab.sending import send
 
-OWN_KINDS = (
-    ("/apis/apps/v1", "deployments"),
-    ("/apis/apps/v1", "statefulsets"),
-    ("/apis/apps/v1", "daemonsets"),
-    ("/apis/apps/v1", "replicasets"),
-    ("/apis/batch/v1", "cronjobs"),
-    ("/apis/batch/v1", "jobs"),
-    ("/api/v1", "pods"),
-    ("/api/v1", "services"),
-    ("/api/v1", "resourcequotas"),
-    ("/api/v1", "limitranges"),
-    ("/apis/resource.k8s.io/v1", "resourceclaims"),
+OWN_KINDS = frozenset(
+    {"deployments", "statefulsets", "daemonsets", "replicasets", "cronjobs", "jobs", "pods"}
+    | {"services", "configmaps", "persistentvolumeclaims", "poddisruptionbudgets"}
+    | {"resourcequotas", "limitranges", "resourceclaims", "resourceclaimtemplates"}
 )
-"""What answers leave in the exercise's namespace; owners before what they own."""
-AT_ONCE = {"gracePeriodSeconds": "0", "propagationPolicy": "Background"}
+"""What answers leave in the exercise's namespace."""
 REFUSED = re.compile(r"\((Forbidden|Invalid)\)| is invalid: | is forbidden: ")
 """The API server's own refusal, which is one way for a wrong answer to fail."""
 COMMANDS = "commands.sh"
@@ -73,6 +63,8 @@ class Bench:
     """Trials of the state that stands there, by the answers that they depend on."""
     nodes: State = field(default_factory=dict)
     """As they were at first; empty where no answer has to do with them."""
+    kinds: Sequence[Resource] = ()
+    """Those that an answer may leave behind."""
 
 
 class Untried(Exception):
@@ -80,17 +72,10 @@ class Untried(Exception):
 
 
 def clean(bench: Bench) -> None:
-    """Make the state that `gpulab start` gives, in less time than a reset takes."""
-    space = bench.exercise.namespace
-    for path in (f"{root}/namespaces/{space}/{plural}" for root, plural in OWN_KINDS):
-        answer = send(bench.admin, "DELETE", path, query=AT_ONCE)
-        if not answer.is_success:
-            do = f"look: kubectl get all --namespace {space}"
-            raise InputError(f"{path} could not be emptied: {answer.message}", do)
+    """Make the state that `gpulab start` gives."""
     bench.probed.clear()
     node_state.put_back(bench.admin, bench.nodes)
-    given.forget(bench.paths, bench.exercise.id)
-    given.begin(bench.paths, bench.exercise)
+    reset.restore(bench.paths, bench.exercise, bench.api, bench.admin, bench.kinds)
 
 
 def shipped(bench: Bench) -> Case:

@@ -21,13 +21,15 @@ from autograders.mutants import Rules, edits
 from autograders.mutants.rules import scored
 from autograders.proof import Case, Kind, Proof, prove_offline
 from gpulab import binaries, given, lab, lifecycle, mutation, node_state, probing, trial
+from gpulab.discovery import kinds
+from gpulab.emptying import empty
 from gpulab.lab import Record
 from gpulab.paths import LabPaths, lab_paths
 from gpulab.processes import Record as ProcessRecord
 from gpulab.recording import Recording, inputs, recorded, save
-from gpulab.reset import empty, reset
+from gpulab.reset import reset
 from gpulab.sim.data import check_data
-from gpulab.trial import SOLUTION, Bench
+from gpulab.trial import OWN_KINDS, SOLUTION, Bench
 from gpulab.waiting import eventually
 
 SPEED = 100.0
@@ -121,7 +123,8 @@ def prove(
         eventually(lambda: leaving(api, space), LEAVING_SECONDS, do)
         reset(paths, exercise)
         nodes = node_state.of(admin) if sees_others(exercise) else {}
-        bench = Bench(paths, record, exercise, api, admin, seed, nodes=nodes)
+        own = [each for each in kinds(admin) if each.plural in OWN_KINDS]
+        bench = Bench(paths, record, exercise, api, admin, seed, nodes=nodes, kinds=own)
         add(trial.shipped(bench))
         recording = solution(bench, add)
         for kind, folder, name in answers_of(exercise):
