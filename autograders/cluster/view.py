@@ -12,6 +12,11 @@ from autograders.cluster.pods import Pod
 from autograders.cluster.workloads import end_of, pods_of
 from autograders.model import Answers, CheckFailed, KubeObject, Phase, Probe, Unreadable
 
+DECIDED, REFUSED, BROKEN = 200, 400, 500
+"""HTTP statuses: from where on an answer is a decision, a refusal, a fault of the server."""
+UNDECIDED = frozenset({401, 404, 408, 409, 429})
+"""Refusals that say nothing about the object itself."""
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -138,4 +143,21 @@ class Cluster:
         found = self.phase.probes.get(name)
         if found is None:
             raise Unreadable(f"nobody has tried {name!r} on the cluster")
+        return found
+
+    def may(self, name: str) -> bool:
+        """Whether the API server allows what a `may` step asked for."""
+        status = self._answer(name).answer.get("status") or {}
+        return bool(status.get("allowed"))
+
+    def refusal(self, name: str) -> str:
+        """Why the API server would not create the object of a `dry-run` step; empty if it would."""
+        found = self._answer(name)
+        return "" if found.status < REFUSED else str(found.answer.get("message"))
+
+    def _answer(self, name: str) -> Probe:
+        """What was tried, if the API server has decided about it."""
+        found = self.tried(name)
+        if not DECIDED <= found.status < BROKEN or found.status in UNDECIDED:
+            raise Unreadable(f"{name!r} was not decided: {found.answer.get('message')}")
         return found
