@@ -26,18 +26,16 @@ from autograders.trials import Trial
 from gpulab import given, kubectl, node_state, probing, reset
 from gpulab.discovery import Resource
 from gpulab.dry_run import try_answers
+from gpulab.emptying import MADE_BY_OTHERS
 from gpulab.lab import Record
 from gpulab.node_state import State
 from gpulab.paths import LabPaths
 
-OWN_KINDS = frozenset(
-    {"deployments", "statefulsets", "daemonsets", "replicasets", "cronjobs", "jobs", "pods"}
-    | {"services", "configmaps", "persistentvolumeclaims", "poddisruptionbudgets"}
-    | {"resourcequotas", "limitranges", "resourceclaims", "resourceclaimtemplates"}
-)
-"""What answers leave in the exercise's namespace."""
 REFUSED = re.compile(r"\((Forbidden|Invalid)\)| is invalid: | is forbidden: ")
 """The API server's own refusal, which is one way for a wrong answer to fail."""
+KIND = re.compile(r"""\bkind["']?:\s*["']?(\w+)""")
+CREATING = frozenset({"create", "run", "expose", "autoscale", "debug"})
+"""Verbs of kubectl that make something without a manifest."""
 COMMANDS = "commands.sh"
 ANSWERS = "answers.toml"
 SOLUTION = "solution"
@@ -69,6 +67,19 @@ class Bench:
 
 class Untried(Exception):
     """An answer could not even be applied; its verdict would prove nothing."""
+
+
+def kinds_of(exercise: Exercise, every: Sequence[Resource]) -> list[Resource]:
+    """What answers may leave behind: kinds of the folder's manifests, and what follows from them.
+
+    A kubectl line may create something that no manifest shows; then it is every kind.
+    """
+    lines = (line for file in exercise.folder.rglob(COMMANDS) for line in steps(file.parent))
+    if {line[0] for line in lines} & CREATING:
+        return list(every)
+    texts = (path.read_text() for path in exercise.folder.rglob("*.yaml"))
+    named = {kind for text in texts for kind in KIND.findall(text)}
+    return [each for each in every if each.kind in named or each.plural in MADE_BY_OTHERS]
 
 
 def clean(bench: Bench) -> None:

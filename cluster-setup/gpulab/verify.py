@@ -29,7 +29,7 @@ from gpulab.processes import Record as ProcessRecord
 from gpulab.recording import Recording, inputs, recorded, save
 from gpulab.reset import reset
 from gpulab.sim.data import check_data
-from gpulab.trial import OWN_KINDS, SOLUTION, Bench
+from gpulab.trial import SOLUTION, Bench
 from gpulab.waiting import eventually
 
 SPEED = 30.0
@@ -123,7 +123,7 @@ def prove(
         eventually(lambda: leaving(api, space), LEAVING_SECONDS, do)
         reset(paths, exercise)
         nodes = node_state.of(admin) if sees_others(exercise) else {}
-        own = [each for each in kinds(admin) if each.plural in OWN_KINDS]
+        own = trial.kinds_of(exercise, kinds(admin))
         bench = Bench(paths, record, exercise, api, admin, seed, nodes=nodes, kinds=own)
         add(trial.shipped(bench))
         recording = solution(bench, add)
