@@ -13,7 +13,7 @@ SERVERS = frozenset({"apiVersion", "kind", "metadata", "status"})
 """Top-level fields that say what an object is, where, and what became of it."""
 LATER = {"Pod": "nodeName", "PersistentVolumeClaim": "volumeName"}
 """A field of the spec that the cluster fills in once it knows."""
-WRITTEN = ("labels", "annotations", "ownerReferences")
+WRITTEN = ("labels", "annotations")
 """Metadata that a copy keeps."""
 
 
@@ -42,7 +42,7 @@ def fingerprint(kind: str, thing: KubeObject) -> str:
 
 
 def copy(api: str, kind: str, thing: KubeObject) -> KubeObject:
-    """What would make it again: name, labels, annotations, owners and content."""
+    """What would make it again: name, labels, annotations and content."""
     meta = thing["metadata"]
     kept = {key: meta[key] for key in ("name", "namespace", *WRITTEN) if meta.get(key)}
     return {"apiVersion": api, "kind": kind, "metadata": kept, **content(kind, thing)}

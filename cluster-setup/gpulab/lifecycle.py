@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from autograders.connect import connect
+from autograders.connect import Api, connect
 from autograders.errors import InputError
-from gpulab import checkpoints, jupyter, ready
+from gpulab import baseline, checkpoints, jupyter, ready
 from gpulab.lab import Record, locked, read_record, write_record
 from gpulab.paths import LabPaths
 from gpulab.providers import embedded, pausing
@@ -18,8 +19,11 @@ from gpulab.sim.data import check_data
 READY_SECONDS = 120.0  # the usual time is 4 s; a laptop with a cold disk may take a minute
 
 
-def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
-    """Start or resume a lab; returns when it is ready. Repeating it changes nothing."""
+def up(paths: LabPaths, fleet: str, speed: float = 1.0, *, lasting: bool = True) -> Record:
+    """Start or resume a lab; returns when it is ready. Repeating it changes nothing.
+
+    A new one that lasts is recorded as it is then, for `gpulab reset`.
+    """
     if fleet.endswith(".yaml"):  # a file of the user's own: found again from anywhere
         fleet = str(Path(fleet).absolute())
     check_data(fleet)
@@ -30,9 +34,19 @@ def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
             with connect(paths.kubeconfig, read_only=False) as api:
                 ready.wait_for_api(api, paths, READY_SECONDS)
                 ready.wait(api, paths, record.fleet, READY_SECONDS, fresh=True)
+                if lasting:
+                    _keep(api, paths, record)
         else:
             _resume(paths, record)
     return record
+
+
+def _keep(api: Api, paths: LabPaths, record: Record) -> None:
+    """Record what there is, and how to go back to it where that does not help."""
+    with ThreadPoolExecutor(1) as pool:  # two programs, two cores
+        snapshot = pool.submit(checkpoints.save, paths, record, checkpoints.MADE)
+        baseline.keep(api, paths, record.fleet)
+        snapshot.result()
 
 
 def checkpoint(paths: LabPaths, record: Record, name: str) -> None:
@@ -66,6 +80,12 @@ def _resume(paths: LabPaths, record: Record) -> None:
         if ready.lost_nodes(api, record.fleet):
             embedded.restart_simulator(paths, record)
         ready.wait(api, paths, record.fleet, READY_SECONDS, fresh=False)
+
+
+def settle(paths: LabPaths, record: Record) -> None:
+    """Let a lab that was put back become ready; nodes that are gone register again."""
+    with locked(paths):
+        _resume(paths, record)
 
 
 def swap(paths: LabPaths, record: Record, fleet: str) -> Record:

@@ -112,7 +112,7 @@ def second_lab(first: str, fleet: str) -> Iterator[tuple[LabPaths, Record]]:
     sweep(stem)
     paths = lab_paths(f"{stem}-{os.getpid()}")
     try:
-        yield paths, lifecycle.up(paths, fleet, SPEED)
+        yield paths, lifecycle.up(paths, fleet, SPEED, lasting=False)
     finally:
         remove(paths)
 

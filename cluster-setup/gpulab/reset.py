@@ -89,6 +89,7 @@ def expect_ours(api: Api, exercise: Exercise) -> dict[str, dict[str, Any]]:
         metadata = answer.object["metadata"]
         if metadata.get("deletionTimestamp"):
             do = f"wait until it is gone: kubectl wait --for=delete namespace/{name}; then again"
+            do += "; if something holds it: gpulab reset --lab makes the whole lab as new"
             raise InputError(f"namespace {name} is being deleted", do)
         if (metadata.get("labels") or {}).get(LABEL) != exercise.id:
             what = f"namespace {name} is not exercise {exercise.short}'s: it has no label {LABEL}"

@@ -224,7 +224,7 @@ def lab_for(fleet: str, name: str | None) -> Iterator[MakeLab]:
     check_data(fleet)
     paths = lab_paths(f"verify-{os.getpid()}-{Path(fleet).stem}"[:40].strip("-"))
     try:
-        yield lambda: (paths, lifecycle.up(paths, fleet, SPEED))
+        yield lambda: (paths, lifecycle.up(paths, fleet, SPEED, lasting=False))
     finally:
         lifecycle.down(paths, delete=True)
 
