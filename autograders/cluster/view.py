@@ -44,7 +44,14 @@ class Cluster:
             raise Unreadable(f"the evidence has no phase {phase!r}")
         if reason := self.phases[until[-1]].untried:
             raise CheckFailed(f"this could not be tried: {reason}", "mend that, then check again")
-        return replace(self, phases=self.phases[: until[-1] + 1])
+        if phase not in self._earlier:
+            self._earlier[phase] = replace(self, phases=self.phases[: until[-1] + 1])
+        return self._earlier[phase]
+
+    @cached_property
+    def _earlier(self) -> dict[str, Cluster]:
+        """Views that were asked for, which checks ask for again and again."""
+        return {}
 
     @cached_property
     def _by_kind(self) -> dict[str, list[KubeObject]]:
@@ -66,10 +73,20 @@ class Cluster:
             raise Unreadable(f"exercise.toml of {self.exercise} does not collect {resource}")
 
     def pods(self) -> tuple[Pod, ...]:
-        return tuple(Pod(each) for each in self.objects("Pod", "pods"))
+        self._expect_readable("pods")
+        return self._pods
 
     def nodes(self) -> tuple[Node, ...]:
-        return tuple(Node(each) for each in self.objects("Node", "nodes"))
+        self._expect_readable("nodes")
+        return self._nodes
+
+    @cached_property
+    def _pods(self) -> tuple[Pod, ...]:
+        return tuple(Pod(each) for each in self._by_kind.get("Pod", ()))
+
+    @cached_property
+    def _nodes(self) -> tuple[Node, ...]:
+        return tuple(Node(each) for each in self._by_kind.get("Node", ()))
 
     def gpus(self) -> tuple[Allocation, ...]:
         """Who holds how many GPUs on which node, among the Pods that were collected."""
