@@ -16,4 +16,12 @@ def no_search() -> Iterator[None]:
         yield
     finally:
         if searching:
+            age()
             gc.enable()
+
+
+def age() -> None:
+    """Count what is there as old, so that the next search does not look through all of it."""
+    if not gc.get_freeze_count():
+        gc.freeze()
+        gc.unfreeze()

@@ -281,10 +281,18 @@ def faults(exercise: Exercise) -> Iterator[str]:
             yield f"collect: {each.resource} of {each.api} is not in autograders/rbac.yaml"
     yield from wrong_rules(exercise.settings.allow)
     yield from wrong_trials(exercise.settings.probe, {each.id for each in exercise.questions})
+    yield from wrong_phases(exercise)
+    watches = any(each.watch for each in exercise.settings.collect)
+    if watches != bool(exercise.settings.watch_seconds):
+        yield "needs both or neither: watch_seconds, and a [[collect]] with watch = true"
+
+
+def wrong_phases(exercise: Exercise) -> Iterator[str]:
+    """What trials lack, and phases that no trial makes."""
+    for step in (step for each in exercise.settings.probe for step in each.manifests):
+        if not (exercise.folder / step.manifest).is_file():
+            yield f"probe: there is no {step.manifest}, which the step {step.name!r} tries"
     phases = {each.phase for each in exercise.settings.probe}
     needed = {name for each in exercise.checks for name in each.phases}
     for name in sorted((needed | {name for key in exercise.keys for name in key.phases}) - phases):
         yield f"checks.py needs the phase {name!r}, which no [[probe]] of exercise.toml makes"
-    watches = any(each.watch for each in exercise.settings.collect)
-    if watches != bool(exercise.settings.watch_seconds):
-        yield "needs both or neither: watch_seconds, and a [[collect]] with watch = true"

@@ -201,6 +201,17 @@ def test_without_the_toolkit_no_runtime_is_called_nvidia(fast: Lab) -> None:
     fast.wait("default", "asks", "phase=Succeeded", 60)
 
 
+@pytest.mark.live
+def test_a_lab_that_is_reset_is_healed(fast: Lab) -> None:
+    assert fast.gpulab("break", "deploy-label-stale", "--node", NODE).returncode == 0
+    assert fast.gpulab("break", "gpu-ecc-error", "--node", NODE).returncode == 0
+    eventually(lambda: gpus(fast) == ("8", "0"))
+    done = fast.gpulab("reset", "--lab", "--yes")
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: gpus(fast) == ("8", "8"), 60)
+    assert fast.gpulab("heal").stderr.startswith("No fault")
+
+
 def operand(lab: Lab, app: str) -> str:
     """The name of its Pod on the node; empty without one."""
     field = f"--field-selector=spec.nodeName={NODE}"

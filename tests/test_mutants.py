@@ -5,17 +5,22 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autograders.cluster import Cluster
 from autograders.evidence import digest
-from autograders.mutants import Rule, Rules, edits, mutants_of, read_rules
+from autograders.load import Exercise
+from autograders.model import Answers, Evidence
+from autograders.mutants import Mutant, Rule, Rules, edits, mutants_of, read_rules
 from autograders.mutants.edits import changed, merged
 from autograders.mutants.rules import faults, names_of
 from autograders.run import decide
+from autograders.timeline import moments
 from tests.recordings import RECORDED, failures, graded, recorded
 
 LIMIT = 0.020  # seconds of processor time
@@ -154,3 +159,48 @@ def test_a_faulty_rule_is_said(rule: Rule, said: str) -> None:
 def test_what_an_exercise_says_of_mutants_is_sound(exercise: str) -> None:
     found, _, _ = recorded(exercise)
     assert list(faults(read_rules(found), found)) == []
+
+
+def watched() -> tuple[Exercise, Evidence, Answers]:
+    """The recording of exercise 1, had its Pod been watched while it ended."""
+    found, evidence, answers = recorded("01-deploy-gpu-pod")
+    *before, last = evidence.phases
+    (ended,) = (each for each in last.objects if each["kind"] == "Pod")
+    running = {**ended, "status": {**ended["status"], "phase": "Running"}}
+    objects = tuple(running if each is ended else each for each in last.objects)
+    events = ({"type": "MODIFIED", "after": 1.0, "object": ended},)
+    seen = replace(last, objects=objects, events=events, watched=2.0)
+    return found, replace(evidence, phases=(*before, seen)), answers
+
+
+def at_the_end(exercise: Exercise, mutant: Mutant) -> Cluster:
+    cluster = Cluster(mutant.evidence.phases, exercise.namespace, exercise.id)
+    return list(moments(cluster))[-1][1]
+
+
+def test_a_mutant_changes_what_was_watched_as_it_changes_the_list() -> None:
+    found, evidence, answers = watched()
+    mutants = {each.name: each for each in mutants_of(found, evidence, answers)}
+    assert at_the_end(found, mutants["Pod/gpu-test: renamed"]).find_pod("gpu-test") is None
+    for name, holds in {
+        "Pod/gpu-test: no GPU limit": lambda pod: pod.asks() == 0 and pod.phase == "Succeeded",
+        "Pod/gpu-test: privileged": lambda pod: pod.containers[0].privileged,
+        "Pod/gpu-test: one GPU more": lambda pod: pod.asks() == 2,
+        "Pod/gpu-test: on no known node": lambda pod: pod.node == "gone-1",
+        "Pod/gpu-test: one device fewer": lambda pod: pod.devices() == (),
+    }.items():
+        assert holds(at_the_end(found, mutants[name]).pod("gpu-test")), name
+        assert mutants[name].evidence.phases[-1].events != evidence.phases[-1].events
+
+
+@pytest.mark.parametrize("name", ["Pod/gpu-test: deleted", "everything: deleted"])
+def test_what_is_gone_has_no_events(name: str) -> None:
+    mutants = {each.name: each for each in mutants_of(*watched())}
+    assert mutants[name].evidence.phases[-1].events == ()
+
+
+def test_what_was_watched_of_others_stays() -> None:
+    found, evidence, answers = watched()
+    for mutant in mutants_of(found, evidence, answers):
+        if mutant.name.startswith("Node/"):
+            assert mutant.evidence.phases[-1].events == evidence.phases[-1].events

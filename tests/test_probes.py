@@ -14,7 +14,7 @@ from autograders.checks import CheckFailed, answer_key, check
 from autograders.cluster import Cluster
 from autograders.errors import InputError
 from autograders.load import Collect, Exercise, Settings, load_exercise
-from autograders.model import Evidence, Outcome, Phase
+from autograders.model import Evidence, Outcome, Phase, Probe, Unreadable
 from autograders.mutants.trials import changes
 from autograders.quiz.question import Question
 from autograders.run import decide
@@ -34,22 +34,29 @@ def trial(*steps: Object, phase: str = "tried") -> Trial:
     return msgspec.convert({"phase": phase, "steps": list(steps)}, Trial)
 
 
+MAY = {"do": "may", "name": "a", "user": "u", "verb": "get", "resource": "pods"}
+DRY_RUN = {"do": "dry-run", "name": "b", "manifest": "pod.yaml"}
+
+
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
         ([OPEN, {"do": "place"}], ""),
         ([{"do": "drain", "label": LABEL}], ""),
-        ([{"do": "open", "nodes": 2}], "`label`"),
-        ([{"do": "place", "label": LABEL}], "`label`"),
-        ([{"do": "open", "label": LABEL}], "needs `nodes`"),
-        ([{"do": "stray", "label": LABEL, "nodes": 1}], "needs `nodes`"),
         ([{**OPEN, "nodes": "nobody"}], "no question 'nobody'"),
         ([{**OPEN, "nodes": "nodes"}], ""),
+        ([MAY, DRY_RUN], ""),
+        ([MAY, {**DRY_RUN, "name": "a"}], "two steps are called 'a'"),
     ],
 )
 def test_steps_that_make_no_sense_are_said(steps: list[Object], said: str) -> None:
     assert said in " ".join(faults([trial(*steps)], {"nodes"})) or not said
     assert bool(list(faults([trial(*steps)], {"nodes"}))) is bool(said)
+
+
+def test_only_a_trial_that_changes_nothing_needs_no_job() -> None:
+    assert trial(MAY, DRY_RUN).only_asks
+    assert not trial(MAY, {"do": "place"}).only_asks
 
 
 @pytest.mark.parametrize("name", ["final", "as-found"])
@@ -58,7 +65,19 @@ def test_a_phase_of_gpulabs_own_is_no_trial(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", [{"do": "exec", "label": LABEL}, {**OPEN, "label": "a b=c"}, {**OPEN, "x": 1}]
+    "step",
+    [
+        {"do": "exec", "label": LABEL},
+        {**OPEN, "label": "a b=c"},
+        {**OPEN, "x": 1},
+        {"do": "open", "nodes": 2},
+        {"do": "open", "label": LABEL},
+        {"do": "place", "label": LABEL},
+        {"do": "stray", "label": LABEL, "nodes": 1},
+        {"do": "may", "name": "a", "user": "u", "verb": "get"},
+        {**DRY_RUN, "manifest": "../pod.yaml"},
+        {**DRY_RUN, "name": "A name"},
+    ],
 )
 def test_unknown_steps_and_keys_are_refused(step: Object) -> None:
     with pytest.raises(msgspec.ValidationError):
@@ -123,6 +142,40 @@ def job(parallelism: int = 2, **spec: Any) -> Object:
     meta = {"name": "train", "namespace": "lab", "uid": "u"}
     spec = {"parallelism": parallelism, "completions": parallelism, **spec}
     return {"kind": "Job", "metadata": meta, "spec": spec, "status": {"startTime": "now"}}
+
+
+def answered(status: int, answer: Object) -> Cluster:
+    thing = {"kind": "SubjectAccessReview"}
+    phase = Phase("asked", probes={"x": Probe({"object": thing}, status, answer)})
+    return Cluster((phase,), "lab", "x")
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(True, 201), (False, 201)])
+def test_a_check_sees_whether_somebody_may(allowed: bool, status: int) -> None:
+    assert answered(status, {"status": {"allowed": allowed}}).may("x") is allowed
+
+
+@pytest.mark.parametrize(("status", "refused"), [(201, ""), (403, "quota"), (422, "quota")])
+def test_a_check_sees_why_a_dry_run_was_refused(status: int, refused: str) -> None:
+    assert answered(status, {"message": "quota"}).refusal("x") == refused
+
+
+@pytest.mark.parametrize("status", [0, 401, 404, 409, 429, 500, 503])
+def test_an_answer_that_decides_nothing_is_nobodys_mark(status: int) -> None:
+    with pytest.raises(Unreadable, match="was not decided: busy"):
+        answered(status, {"message": "busy"}).refusal("x")
+
+
+def test_answers_have_mutants_that_say_the_opposite() -> None:
+    asked = Probe({"object": {"kind": "SubjectAccessReview"}}, 201, {"status": {"allowed": True}})
+    dry = Probe({"object": {"kind": "Pod"}, "query": {"dryRun": "All"}}, 403, {"message": "no"})
+    cordon = Probe({"method": "PATCH", "object": {"spec": {}}}, 200, {})
+    probes = {"may": asked, "dry": dry, "cordon": cordon}
+    found = dict(changes(Phase("asked", probes=probes), "lab"))
+    assert set(found) == {"not run", "may: not allowed", "dry: accepted"}
+    seen = [Cluster((each,), "lab", "x") for each in found.values()]
+    assert not seen[1].may("may")
+    assert seen[2].refusal("dry") == ""
 
 
 def pod(name: str, node: str = "", ready: bool = False, phase: str = "Running") -> Object:
@@ -192,7 +245,7 @@ def test_a_phase_has_mutants_of_what_was_placed_and_what_was_not() -> None:
 )
 def test_a_step_takes_its_number_from_an_answer(answer: Any, number: int | None) -> None:
     asked = Question("nodes", "number", 1, "?", "Because.", "gpulab check", unit="nodes")
-    step = trial({**OPEN, "nodes": "nodes", "less": 1}).steps[0]
+    (step,) = trial({**OPEN, "nodes": "nodes", "less": 1}).steps
     if number is not None:
         assert probing.number_of(step, {"nodes": answer}, exercise(ask=(asked,))) == number
         return
@@ -203,7 +256,7 @@ def test_a_step_takes_its_number_from_an_answer(answer: Any, number: int | None)
 def test_a_probe_may_halt_and_cordon_and_cannot_write_evidence() -> None:
     rules = [each for grant in probing.grants("lab") for each in grant.rules]
     resources = {name for each in rules for name in each.resources}
-    assert resources == {"nodes", "pods", "jobs"}
+    assert resources == {"nodes", "pods", "jobs", "subjectaccessreviews"}
     assert not {"update", "escalate", "bind", "impersonate", "*"} & {
         v for r in rules for v in r.verbs
     }

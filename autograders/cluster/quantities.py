@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 SUFFIXES = {
     "": Fraction(1),
@@ -23,9 +24,18 @@ def parse(quantity: str | int | float) -> Fraction:
     >>> parse("2Gi") == 2 * 1024**3, parse("250m") * 4 == 1, int(parse("1e3"))
     (True, True, 1000)
     """
-    found = GRAMMAR.fullmatch(str(quantity))
-    if found is None or (found["suffix"] or "") not in SUFFIXES:
+    found = _read(str(quantity))
+    if found is None:
         raise ValueError(f"{quantity!r} is not a Kubernetes quantity")
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Fraction | None:
+    """The same few texts stand in every Pod of a cluster."""
+    found = GRAMMAR.fullmatch(text)
+    if found is None or (found["suffix"] or "") not in SUFFIXES:
+        return None
     number = Fraction(found["number"])
     if found["exponent"]:
         return number * Fraction(10) ** int(found["exponent"])

@@ -12,6 +12,11 @@ from autograders.cluster.pods import Pod
 from autograders.cluster.workloads import end_of, pods_of
 from autograders.model import Answers, CheckFailed, KubeObject, Phase, Probe, Unreadable
 
+DECIDED, REFUSED, BROKEN = 200, 400, 500
+"""HTTP statuses: from where on an answer is a decision, a refusal, a fault of the server."""
+UNDECIDED = frozenset({401, 404, 408, 409, 429})
+"""Refusals that say nothing about the object itself."""
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -39,7 +44,14 @@ class Cluster:
             raise Unreadable(f"the evidence has no phase {phase!r}")
         if reason := self.phases[until[-1]].untried:
             raise CheckFailed(f"this could not be tried: {reason}", "mend that, then check again")
-        return replace(self, phases=self.phases[: until[-1] + 1])
+        if phase not in self._earlier:
+            self._earlier[phase] = replace(self, phases=self.phases[: until[-1] + 1])
+        return self._earlier[phase]
+
+    @cached_property
+    def _earlier(self) -> dict[str, Cluster]:
+        """Views that were asked for, which checks ask for again and again."""
+        return {}
 
     @cached_property
     def _by_kind(self) -> dict[str, list[KubeObject]]:
@@ -61,10 +73,20 @@ class Cluster:
             raise Unreadable(f"exercise.toml of {self.exercise} does not collect {resource}")
 
     def pods(self) -> tuple[Pod, ...]:
-        return tuple(Pod(each) for each in self.objects("Pod", "pods"))
+        self._expect_readable("pods")
+        return self._pods
 
     def nodes(self) -> tuple[Node, ...]:
-        return tuple(Node(each) for each in self.objects("Node", "nodes"))
+        self._expect_readable("nodes")
+        return self._nodes
+
+    @cached_property
+    def _pods(self) -> tuple[Pod, ...]:
+        return tuple(Pod(each) for each in self._by_kind.get("Pod", ()))
+
+    @cached_property
+    def _nodes(self) -> tuple[Node, ...]:
+        return tuple(Node(each) for each in self._by_kind.get("Node", ()))
 
     def gpus(self) -> tuple[Allocation, ...]:
         """Who holds how many GPUs on which node, among the Pods that were collected."""
@@ -138,4 +160,21 @@ class Cluster:
         found = self.phase.probes.get(name)
         if found is None:
             raise Unreadable(f"nobody has tried {name!r} on the cluster")
+        return found
+
+    def may(self, name: str) -> bool:
+        """Whether the API server allows what a `may` step asked for."""
+        status = self._answer(name).answer.get("status") or {}
+        return bool(status.get("allowed"))
+
+    def refusal(self, name: str) -> str:
+        """Why the API server would not create the object of a `dry-run` step; empty if it would."""
+        found = self._answer(name)
+        return "" if found.status < REFUSED else str(found.answer.get("message"))
+
+    def _answer(self, name: str) -> Probe:
+        """What was tried, if the API server has decided about it."""
+        found = self.tried(name)
+        if not DECIDED <= found.status < BROKEN or found.status in UNDECIDED:
+            raise Unreadable(f"{name!r} was not decided: {found.answer.get('message')}")
         return found

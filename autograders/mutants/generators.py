@@ -12,6 +12,7 @@ from autograders.cluster.pods import GPU
 from autograders.cluster.workloads import owners
 from autograders.load import Question
 from autograders.model import Answer, Answers, Evidence, KubeObject, Phase
+from autograders.mutants.carry import follow
 
 Change = tuple[str, Evidence]
 NO_ANSWER: Answer = ""
@@ -33,11 +34,12 @@ def with_final(evidence: Evidence, phase: Phase) -> Evidence:
 
 
 def replaced(evidence: Evidence, old: KubeObject, *new: KubeObject) -> Evidence:
-    """Put other objects in the place of one, in the last phase."""
+    """Put other objects in the place of one, in the last phase and in what was watched there."""
     phase, objects = evidence.phases[-1], list[KubeObject]()
     for each in phase.objects:
         objects.extend(new if each is old else (each,))
-    return with_final(evidence, replace(phase, objects=tuple(objects)))
+    events = follow(phase.events, old, new) if phase.events else ()
+    return with_final(evidence, replace(phase, objects=tuple(objects), events=events))
 
 
 def gone(evidence: Evidence, namespace: str) -> Iterator[Change]:
@@ -81,7 +83,8 @@ def emptied(evidence: Evidence, namespace: str) -> Evidence:
     phase = evidence.phases[-1]
     left = tuple(each for each in phase.objects if not is_in(namespace, each))
     logs = {k: v for k, v in phase.logs.items() if not k.startswith(f"{namespace}/")}
-    return with_final(evidence, replace(phase, objects=left, logs=logs))
+    events = tuple(each for each in phase.events if not is_in(namespace, each["object"]))
+    return with_final(evidence, replace(phase, objects=left, logs=logs, events=events))
 
 
 def pods(evidence: Evidence, namespace: str) -> Iterator[Change]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from autograders.cluster import Node, Pod
-from autograders.model import Evidence, KubeObject, Phase
+from autograders.model import Evidence, KubeObject, Phase, Probe
 from autograders.mutants.generators import Change, is_in
 
 READY = {"type": "Ready", "status": "True"}
@@ -24,7 +24,11 @@ def trials(evidence: Evidence, namespace: str) -> Iterator[Change]:
 def changes(phase: Phase, namespace: str) -> Iterator[tuple[str, Phase]]:
     yield "not run", Phase(phase.name, untried="there was nothing to try")
     others = tuple(each for each in phase.objects if not is_in(namespace, each))
-    yield "everything deleted", replace(phase, objects=others)
+    if others != phase.objects:
+        yield "everything deleted", replace(phase, objects=others)
+    for name, probe in phase.probes.items():
+        for what, other in otherwise(probe):
+            yield f"{name}: {what}", replace(phase, probes={**phase.probes, name: other})
     placed = [each for each in pods(phase, namespace) if Pod(each).is_ready]
     waiting = [each for each in pods(phase, namespace) if not Pod(each).node]
     for pod in placed[:1]:
@@ -38,6 +42,21 @@ def changes(phase: Phase, namespace: str) -> Iterator[tuple[str, Phase]]:
             one = waiting[0]
             yield "one Pod fewer without a node", swap(phase, {id(one): on(one, node)})
         yield "every Pod on a node", swap(phase, {id(each): on(each, node) for each in waiting})
+
+
+def otherwise(probe: Probe) -> Iterator[tuple[str, Probe]]:
+    """The opposite answer; of what was changed on the cluster there is none."""
+    kind, status = probe.request["object"].get("kind"), probe.answer.get("status")
+    if kind == "SubjectAccessReview" and isinstance(status, dict):
+        allowed = not status.get("allowed")
+        other = {**probe.answer, "status": {"allowed": allowed}}
+        yield "allowed" if allowed else "not allowed", replace(probe, answer=other)
+    elif probe.request.get("query", {}).get("dryRun"):
+        refused = {"kind": "Status", "message": "admission denied the request"}
+        if probe.status < 400:
+            yield "refused", replace(probe, status=403, answer=refused)
+        else:
+            yield "accepted", replace(probe, status=201, answer=probe.request["object"])
 
 
 def pods(phase: Phase, namespace: str) -> list[KubeObject]:

@@ -22,6 +22,8 @@ from gpulab.pki import write_private
 from gpulab.providers import snapshot
 
 DATA, ABOUT, GIVEN = "etcd.db", "checkpoint.json", "given"
+MADE = "as-made"
+"""What `gpulab up` keeps of a new lab, for `gpulab reset --lab`; it is not listed."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -48,7 +50,7 @@ def save(paths: LabPaths, record: Record, name: str) -> None:
         with ThreadPoolExecutor(1) as pool:  # two programs, two cores
             data = pool.submit(snapshot.save, paths, record, made / DATA)
             with connect(paths.kubeconfig, read_only=False) as api:
-                found = inventory.take(api)
+                found = {} if name == MADE else inventory.take(api)  # nobody asks what is lost
             data.result()
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         about = Checkpoint(now, record.uid, record.fleet, record.operator, found)
@@ -93,10 +95,11 @@ def read(paths: LabPaths, record: Record, name: str) -> Checkpoint:
     return about
 
 
-def names(paths: LabPaths) -> list[str]:
-    """All checkpoints of the lab, the oldest first."""
+def names(paths: LabPaths, *, hidden: bool = False) -> list[str]:
+    """All checkpoints of the lab, the oldest first; with `hidden`, its first one, too."""
     found = (file.parent for file in _all(paths).glob(f"*/{ABOUT}"))
-    kept = [folder for folder in found if not folder.name.startswith(".")]
+    left_out = (".",) if hidden else (".", MADE)
+    kept = [folder for folder in found if not folder.name.startswith(left_out)]
     return [each.name for each in sorted(kept, key=lambda each: (each / ABOUT).stat().st_mtime)]
 
 

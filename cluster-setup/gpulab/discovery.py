@@ -11,6 +11,8 @@ from autograders.errors import InputError
 from gpulab.sending import send
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+IGNORED = frozenset({"Event", "Lease", "EndpointSlice", "Endpoints", "IPAddress"})
+"""Records that the system keeps for itself, not anybody's work."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Resource:
     """Whether its objects lie in a namespace."""
     verbs: frozenset[str]
     """What its API can do: `list`, `delete` …"""
+
+    @property
+    def group(self) -> str:
+        """`batch` of `batch/v1`; empty for the core."""
+        return self.api.rpartition("/")[0]
 
     @property
     def everywhere(self) -> str:
@@ -54,6 +61,15 @@ def resources(api: Api) -> Iterator[Resource]:
         for group in answer.object["items"]:
             for version in group.get("versions", ()):
                 yield from of_version(group["metadata"].get("name", ""), version)
+
+
+def kinds(api: Api) -> list[Resource]:
+    """Each kind whose objects can be listed and deleted, once, in the version the API prefers."""
+    found: dict[tuple[str, str], Resource] = {}
+    for each in resources(api):
+        if {"list", "delete"} <= each.verbs and each.kind not in IGNORED:
+            found.setdefault((each.group, each.plural), each)
+    return list(found.values())
 
 
 def of_version(group: str, version: dict[str, Any]) -> Iterator[Resource]:

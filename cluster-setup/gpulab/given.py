@@ -6,14 +6,17 @@ import time
 from pathlib import Path
 
 import msgspec
+import yaml
 
 from autograders import variants
 from autograders.collect import collect
 from autograders.connect import Api, ApiAbsent, connect
 from autograders.errors import InputError
 from autograders.load import Exercise
-from autograders.model import Phase
+from autograders.model import KubeObject, Phase
 from gpulab import kubectl
+from gpulab.discovery import kinds
+from gpulab.made import Made, recorded
 from gpulab.paths import LabPaths, private_dir
 from gpulab.pki import write_private
 
@@ -31,6 +34,8 @@ class Given(msgspec.Struct, frozen=True):
     """The learner's values at that time."""
     phase: Phase
     """The cluster before the learner did anything."""
+    made: dict[str, Made] = {}
+    """What setup.yaml made beside namespaces, by key."""
 
 
 def file(paths: LabPaths, exercise: str) -> Path:
@@ -57,17 +62,37 @@ def as_found(paths: LabPaths, exercise: Exercise) -> tuple[Phase, ...]:
 
 def begin(paths: LabPaths, exercise: Exercise) -> str | None:
     """Apply setup.yaml and record what it made; kubectl's words, or None if that was done."""
-    with connect(paths.grader_kubeconfig) as api:
+    with (
+        connect(paths.grader_kubeconfig) as api,
+        connect(paths.kubeconfig, read_only=False) as admin,
+    ):
         before = read(paths, exercise.id)
         if before and before.namespace_uid == namespace_uid(api, exercise.namespace):
             as_found(paths, exercise)
             return None
         said = apply(paths, setup(exercise))
-        found = collect(api, exercise, AS_FOUND)
-        given = Given(namespace_uid(api, exercise.namespace), dict(exercise.variant), found)
+        record(paths, exercise, api, made_by(admin, exercise))
+        return said
+
+
+def made_by(admin: Api, exercise: Exercise) -> dict[str, Made]:
+    """What setup.yaml made beside namespaces, as the cluster has it."""
+    wanted = [each for each in manifests(exercise) if each["kind"] != "Namespace"]
+    return recorded(admin, wanted, kinds(admin)) if wanted else {}
+
+
+def record(paths: LabPaths, exercise: Exercise, api: Api, made: dict[str, Made]) -> None:
+    """Keep what the learner is given, and what the guards compare with."""
+    found = collect(api, exercise, AS_FOUND)
+    uid = namespace_uid(api, exercise.namespace)
     private_dir(paths.root / "given")
+    given = Given(uid, dict(exercise.variant), found, made)
     write_private(file(paths, exercise.id), msgspec.json.encode(given))
-    return said
+
+
+def manifests(exercise: Exercise) -> list[KubeObject]:
+    """The objects of setup.yaml, with this learner's values."""
+    return [each for each in yaml.safe_load_all(setup(exercise)) if each]
 
 
 def forget(paths: LabPaths, exercise: str) -> None:

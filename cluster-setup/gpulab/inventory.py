@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from autograders.connect import Api
-from gpulab.discovery import Resource, resources
-from gpulab.reset import IGNORED, KEPT, METADATA
+from gpulab.discovery import Resource, kinds
 from gpulab.sending import send
 
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+KEPT = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
+"""Made by controllers for every namespace."""
 Inventory = Mapping[str, str]
 """uid → `Kind namespace/name`, and uid + "@" → what changes when somebody changes it."""
 SYSTEM = frozenset({"kube-system", "kube-public", "kube-node-lease", "gpu-operator"})
@@ -25,7 +27,7 @@ def take(api: Api) -> dict[str, str]:
     """List every object that no controller owns; its kind, place and generation."""
     found: dict[str, str] = {}
     with ThreadPoolExecutor(8) as pool:
-        for kind, items in pool.map(lambda kind: (kind, _list(api, kind)), _kinds(resources(api))):
+        for kind, items in pool.map(lambda kind: (kind, _list(api, kind)), kinds(api)):
             for metadata in filter(lambda each: _counts(kind, each), items):
                 uid = metadata["uid"]
                 found[uid] = _name(kind, metadata)
@@ -47,17 +49,6 @@ def lost(now: Inventory, then: Inventory) -> list[str]:
 
 def _objects(found: Inventory) -> Iterable[tuple[str, str]]:
     return ((uid, name) for uid, name in found.items() if not uid.endswith("@"))
-
-
-def _kinds(every: Iterable[Resource]) -> Iterator[Resource]:
-    """Each kind once, in the version that the API prefers."""
-    seen = set()
-    for each in every:
-        name = (each.api.rpartition("/")[0], each.plural)
-        if "list" in each.verbs and "delete" in each.verbs and name not in seen:
-            seen.add(name)
-            if each.kind not in IGNORED and "metrics" not in each.api:
-                yield each
 
 
 def _list(api: Api, kind: Resource) -> list[dict[str, Any]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from autograders.connect import connect
+from autograders.connect import Api, connect
 from autograders.errors import InputError
-from gpulab import checkpoints, jupyter, ready
+from gpulab import baseline, checkpoints, jupyter, ready
 from gpulab.lab import Record, locked, read_record, write_record
 from gpulab.paths import LabPaths
 from gpulab.providers import embedded, pausing
@@ -19,8 +20,11 @@ READY_SECONDS = 120.0  # the usual time is 4 s; a laptop with a cold disk may ta
 NODE_SECONDS = 0.3  # more for each node: 1,000 take 60 s on two idle cores
 
 
-def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
-    """Start or resume a lab; returns when it is ready. Repeating it changes nothing."""
+def up(paths: LabPaths, fleet: str, speed: float = 1.0, *, lasting: bool = True) -> Record:
+    """Start or resume a lab; returns when it is ready. Repeating it changes nothing.
+
+    A new one that lasts is recorded as it is then, for `gpulab reset`.
+    """
     if fleet.endswith(".yaml"):  # a file of the user's own: found again from anywhere
         fleet = str(Path(fleet).absolute())
     check_data(fleet)
@@ -31,6 +35,8 @@ def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
             with connect(paths.kubeconfig, read_only=False) as api:
                 ready.wait_for_api(api, paths, READY_SECONDS)
                 ready.wait(api, paths, record.fleet, _patience(record.fleet), fresh=True)
+                if lasting:
+                    _keep(api, paths, record)
         else:
             _resume(paths, record)
     return record
@@ -38,6 +44,14 @@ def up(paths: LabPaths, fleet: str, speed: float = 1.0) -> Record:
 
 def _patience(fleet: str) -> float:
     return READY_SECONDS + NODE_SECONDS * len(ready.expected_gpus(fleet))
+
+
+def _keep(api: Api, paths: LabPaths, record: Record) -> None:
+    """Record what there is, and how to go back to it where that does not help."""
+    with ThreadPoolExecutor(1) as pool:  # two programs, two cores
+        snapshot = pool.submit(checkpoints.save, paths, record, checkpoints.MADE)
+        baseline.keep(api, paths, record.fleet)
+        snapshot.result()
 
 
 def checkpoint(paths: LabPaths, record: Record, name: str) -> None:
@@ -55,6 +69,7 @@ def go_back(paths: LabPaths, record: Record, name: str) -> None:
         embedded.kill(paths)
         record = checkpoints.put_back(paths, record, name, about)
         write_record(paths, record)
+        paths.causes.unlink(missing_ok=True)  # of another past
         _resume(paths, record)
 
 
@@ -71,6 +86,12 @@ def _resume(paths: LabPaths, record: Record) -> None:
         if ready.lost_nodes(api, record.fleet):
             embedded.restart_simulator(paths, record)
         ready.wait(api, paths, record.fleet, _patience(record.fleet), fresh=False)
+
+
+def settle(paths: LabPaths, record: Record) -> None:
+    """Let a lab that was put back become ready; nodes that are gone register again."""
+    with locked(paths):
+        _resume(paths, record)
 
 
 def swap(paths: LabPaths, record: Record, fleet: str) -> Record:

@@ -14,7 +14,7 @@ from autograders.mutants import Edit, edits, read_rules
 from autograders.mutants.rules import names_of
 from autograders.proof import Case, Kind
 from gpulab import trial
-from gpulab.reset import empty
+from gpulab.emptying import empty
 from gpulab.trial import SOLUTION, Bench
 
 DELETED = "deleted"
@@ -28,7 +28,7 @@ def deleted(bench: Bench, answers: Answers) -> Iterator[Case]:
     if DELETED not in rules.live:
         return
     began = time.monotonic()
-    empty(bench.admin, [bench.exercise.namespace])
+    empty(bench.admin, [bench.exercise.namespace], bench.kinds)
     bench.probed.clear()
     must_fail = expected(bench, [EVERYTHING])
     yield trial.verdict(bench, Kind.LIVE, DELETED, answers, must_fail, began)[0]

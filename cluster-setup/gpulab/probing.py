@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -21,11 +21,13 @@ from autograders.load import Exercise
 from autograders.model import Answers, Phase, Probe, Problem
 from autograders.quiz.marking import as_number, is_blank
 from autograders.rights import Rule
-from autograders.trials import Step, Trial
-from gpulab import halting, steps
+from autograders.trials import Drain, DryRun, May, Open, Place, Step, Stray, Trial
+from gpulab import asking, halting, steps
+from gpulab.discovery import Resource
 from gpulab.grants import Grant, acting, granted, revoke
 from gpulab.paths import LabPaths
 from gpulab.pki import private, write_private
+from gpulab.sending import send
 from gpulab.steps import Refused, Site, Untried
 from gpulab.waiting import eventually
 
@@ -45,6 +47,24 @@ class Before(msgspec.Struct, frozen=True):
     """Jobs that were running."""
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What every trial of one exercise needs."""
+
+    exercise: Exercise
+    """With its values."""
+    api: Api
+    """Acts as gpulab-probe."""
+    grader: Api
+    """Reads."""
+    answers: Answers
+    """On which the number of nodes may depend."""
+    known: Sequence[Resource]
+    """All kinds of the cluster, if some step needs them."""
+    waiting: Waiting
+    """Told which trial begins."""
+
+
 def probed(
     paths: LabPaths,
     exercise: Exercise,
@@ -62,28 +82,43 @@ def probed(
         return ()
     with connect(paths.kubeconfig, read_only=False) as admin:
         clear_up(paths, admin)
-        jobs = tuple(halting.running(admin, exercise.namespace))
-        if not jobs:
-            untried = f"there is no running Job in namespace {exercise.namespace}"
-            return tuple(Phase(each.phase, untried=untried) for each in trials)
-        with (
-            granted(admin, grants(exercise.namespace)),
-            acting(paths, USER) as api,
-            as_before(paths, api, exercise.namespace, jobs) as site,
-        ):
-            return tuple(tried(site, trial, exercise, grader, answers, waiting) for trial in trials)
+        known = asking.known_to(admin, trials)
+        allowed = grants(exercise.namespace, tuple(asking.rules(exercise, trials, known)))
+        with granted(admin, allowed), acting(paths, USER) as api:
+            bench = Bench(exercise, api, grader, answers, known, waiting or (lambda _: None))
+            found = {each.phase: asked(bench, each) for each in trials if each.only_asks}
+            rest = [each for each in trials if not each.only_asks]
+            jobs = tuple(halting.running(admin, exercise.namespace)) if rest else ()
+            found |= {each.name: each for each in moved(paths, bench, jobs, rest)}
+    return tuple(found[each.phase] for each in trials)
 
 
-def grants(namespace: str) -> tuple[Grant, ...]:
+def moved(
+    paths: LabPaths, bench: Bench, jobs: tuple[str, ...], trials: Sequence[Trial]
+) -> Iterator[Phase]:
+    """Trials that place the learner's Jobs anew."""
+    space = bench.exercise.namespace
+    if not jobs:
+        untried = f"there is no running Job in namespace {space}"
+        yield from (Phase(each.phase, untried=untried) for each in trials)
+        return
+    with as_before(paths, bench.api, space, jobs) as site:
+        for each in trials:
+            yield tried(bench, site, each)
+
+
+def grants(namespace: str, asked: tuple[Rule, ...] = ()) -> tuple[Grant, ...]:
     """All that a trial needs, and nothing that could write evidence."""
     read = ("get", "list")
     mine = (
         Rule(("",), ("pods",), (*read, "delete")),
         Rule(("batch",), ("jobs",), (*read, "patch")),
+        *asked,
     )
     strays = (Rule(("",), ("pods",), (*read, "create", "delete")),)
+    nodes = Rule(("",), ("nodes",), (*read, "patch"))
     return (
-        Grant(USER, (Rule(("",), ("nodes",), (*read, "patch")),)),
+        Grant(USER, (nodes, asking.MAY_ASK)),
         Grant(USER, mine, namespace),
         Grant(USER, strays, steps.ELSEWHERE),
     )
@@ -153,36 +188,45 @@ def clear_up(paths: LabPaths, admin: Api) -> None:
     file(paths).unlink(missing_ok=True)
 
 
-def tried(
-    site: Site,
-    trial: Trial,
-    exercise: Exercise,
-    grader: Api,
-    answers: Answers,
-    waiting: Waiting | None,
-) -> Phase:
+def tried(bench: Bench, site: Site, trial: Trial) -> Phase:
     """One trial: halt, take its steps, wait until there is nothing to wait for, record."""
-    tell = waiting or (lambda _: None)
     try:
-        counts = [number_of(step, answers, exercise) for step in trial.steps]
-        tell(f"the trial {trial.phase}")
+        for each in trial.steps:
+            number_of(each, bench.answers, bench.exercise)
+        bench.waiting(f"the trial {trial.phase}")
         steps.clear(site)
-        probes: dict[str, Probe] = {}
-        for step, count in zip(trial.steps, counts, strict=True):
-            probes |= ACTIONS[step.do](site, step, count)
-        return replace(collect_settled(grader, exercise, name=trial.phase), probes=probes)
+        return taken_down(bench, trial, lambda step: act(bench, site, step))
     except Untried as error:
         return Phase(trial.phase, untried=str(error))
     except Refused as error:
-        resources = tuple(each.resource for each in exercise.settings.collect)
+        resources = tuple(each.resource for each in bench.exercise.settings.collect)
         problems = tuple(Problem(each, str(error)) for each in resources)
         return Phase(trial.phase, resources, problems=problems)
 
 
+def asked(bench: Bench, trial: Trial) -> Phase:
+    """A trial that leaves the cluster as it is."""
+    space = bench.exercise.namespace
+    if not send(bench.grader, "GET", f"/api/v1/namespaces/{space}").is_success:
+        return Phase(trial.phase, untried=f"there is no namespace {space}")
+    return taken_down(bench, trial, lambda step: ask(bench, step))
+
+
+def taken_down(bench: Bench, trial: Trial, take: Callable[[Step], dict[str, Probe]]) -> Phase:
+    """Take the steps, then read what the exercise declares."""
+    probes: dict[str, Probe] = {}
+    for step in trial.steps:
+        probes |= take(step)
+    phase = collect_settled(bench.grader, bench.exercise, name=trial.phase)
+    return replace(phase, probes=probes)
+
+
 def number_of(step: Step, answers: Answers, exercise: Exercise) -> int:
-    """How many nodes, which may be what the learner answered."""
+    """How many nodes stay open, which may be what the learner answered; 0 of other steps."""
+    if not isinstance(step, Open):
+        return 0
     if not isinstance(step.nodes, str):
-        return (step.nodes or 0) - step.less
+        return step.nodes - step.less
     question = next(each for each in exercise.questions if each.id == step.nodes)
     answer = answers.get(question.id)
     number = None if answer is None or is_blank(answer) else as_number(answer, question.unit)
@@ -191,10 +235,23 @@ def number_of(step: Step, answers: Answers, exercise: Exercise) -> int:
     return int(number) - step.less
 
 
-Action = Callable[[Site, Step, int], dict[str, Probe]]
-ACTIONS: dict[str, Action] = {
-    "open": steps.open_some,
-    "stray": steps.stray,
-    "place": steps.place,
-    "drain": steps.drain,
-}
+def act(bench: Bench, site: Site, step: Step) -> dict[str, Probe]:
+    match step:
+        case Open():
+            count = number_of(step, bench.answers, bench.exercise)
+            return steps.open_some(site, step.label, count)
+        case Stray():
+            return steps.stray(site, step.label, step.gpus)
+        case Place():
+            return steps.place(site)
+        case Drain():
+            return steps.drain(site, step.label)
+        case _:
+            return ask(bench, step)
+
+
+def ask(bench: Bench, step: Step) -> dict[str, Probe]:
+    if isinstance(step, May):
+        return asking.may(bench.api, bench.exercise, step)
+    assert isinstance(step, DryRun)
+    return asking.dry_run(bench.api, bench.exercise, step, bench.known)

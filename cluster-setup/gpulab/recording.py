@@ -32,6 +32,8 @@ def inputs(exercise: Exercise) -> str:
         exercise.folder / name
         for name in ("exercise.toml", "setup.yaml", "variant.toml", "fleet.yaml")
     ]
+    tried = {step.manifest for each in exercise.settings.probe for step in each.manifests}
+    made += [exercise.folder / name for name in sorted(tried)]
     made += sorted((exercise.folder / "solution").iterdir())
     sum_ = hashlib.sha256()
     for path in (path for path in made if path.is_file()):

@@ -29,6 +29,7 @@ from gpulab.grants import Grant, granted
 from gpulab.lab import Record
 from gpulab.paths import LabPaths, lab_paths
 from gpulab.ports import LOOPBACK
+from gpulab.reserved import reserve
 from gpulab.submission import Submission, read
 from gpulab.trial import Bench
 from gpulab.workspace import answers_file
@@ -64,6 +65,7 @@ def graded(
         connect(paths.kubeconfig, read_only=False) as admin,
     ):
         given.begin(paths, exercise)
+        reserve(admin, USER)
         with granted(admin, [Grant(USER, exercise.settings.allow, exercise.namespace)]):
             refused = tuple(applied(paths, record, submission, folder))
         bench = Bench(paths, record, exercise, api, admin, seed)
@@ -110,7 +112,7 @@ def second_lab(first: str, fleet: str) -> Iterator[tuple[LabPaths, Record]]:
     sweep(stem)
     paths = lab_paths(f"{stem}-{os.getpid()}")
     try:
-        yield paths, lifecycle.up(paths, fleet, SPEED)
+        yield paths, lifecycle.up(paths, fleet, SPEED, lasting=False)
     finally:
         remove(paths)
 

@@ -40,15 +40,20 @@ def send(
     object: object = None,
     kind: str = "application/json",
     accept: str = "application/json",
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Send one request; only a server that cannot be reached raises."""
     import httpx2
 
-    headers = {"Accept": accept} | ({"Content-Type": kind} if object is not None else {})
+    said = {"Accept": accept} | ({"Content-Type": kind} if object is not None else {})
     content = msgspec.json.encode(object) if object is not None else None
     try:
         answer = api.client.request(
-            method, path, params=dict(query or {}), headers=headers, content=content
+            method,
+            path,
+            params=dict(query or {}),
+            headers=said | dict(headers or {}),
+            content=content,
         )
     except (httpx2.HTTPError, OSError) as error:
         what = f"cannot reach the cluster at {api.server}: {error or type(error).__name__}"

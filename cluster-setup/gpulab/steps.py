@@ -12,7 +12,6 @@ from autograders.connect import Api
 from autograders.errors import InputError
 from autograders.model import Phase, Probe
 from autograders.settle import RUNNING, in_flight
-from autograders.trials import Step
 from gpulab import halting
 from gpulab.halting import items, pods_path
 from gpulab.sending import MERGE, send
@@ -78,9 +77,9 @@ def not_followed(api: Api) -> str | None:
     return None
 
 
-def open_some(site: Site, step: Step, count: int) -> dict[str, Probe]:
+def open_some(site: Site, label: str, count: int) -> dict[str, Probe]:
     """Close all nodes of the label but so many, the first by name."""
-    names = sorted(open_nodes(site.api, step))
+    names = sorted(open_nodes(site.api, label))
     if not 0 <= count <= len(names):
         raise Untried(f"it needs {count} nodes, and the cluster has {len(names)} of that kind")
     done = {f"cordon {each}": cordon(site.api, each, True) for each in names[count:]}
@@ -88,8 +87,8 @@ def open_some(site: Site, step: Step, count: int) -> dict[str, Probe]:
     return done
 
 
-def open_nodes(api: Api, step: Step) -> list[str]:
-    key, _, value = (step.label or "").partition("=")
+def open_nodes(api: Api, label: str) -> list[str]:
+    key, _, value = label.partition("=")
     return [
         each["metadata"]["name"]
         for each in items(api, NODES)
@@ -112,11 +111,11 @@ def act(
     return Probe({"method": method, "path": path, "object": object}, answer.status, answer.object)
 
 
-def stray(site: Site, step: Step, count: int) -> dict[str, Probe]:
+def stray(site: Site, label: str, gpus: int) -> dict[str, Probe]:
     """One Pod of somebody else on each open node of the label, placed by the scheduler."""
     done = {
-        f"stray on {node}": act(site.api, "POST", pods_path(ELSEWHERE), stray_pod(node, step.gpus))
-        for node in sorted(open_nodes(site.api, step))
+        f"stray on {node}": act(site.api, "POST", pods_path(ELSEWHERE), stray_pod(node, gpus))
+        for node in sorted(open_nodes(site.api, label))
     }
     eventually(lambda: unplaced(site.api), FOLLOW_SECONDS, "gpulab map shows who holds the GPUs")
     return done
@@ -141,13 +140,13 @@ def unplaced(api: Api) -> str | None:
     return f"Pod {waits[0]} without a node" if waits else None
 
 
-def place(site: Site, step: Step, count: int) -> dict[str, Probe]:
+def place(site: Site) -> dict[str, Probe]:
     """Let the learner's Jobs run."""
     halting.suspend(site.api, site.namespace, site.jobs, wanted=False)
     return {}
 
 
-def drain(site: Site, step: Step, count: int) -> dict[str, Probe]:
+def drain(site: Site, label: str) -> dict[str, Probe]:
     """Take the node that has most of the learner's Pods away, and let the Jobs place theirs anew.
 
     An eviction would count as a failure of the learner's Job and make its controller back off, 80 s
@@ -155,7 +154,7 @@ def drain(site: Site, step: Step, count: int) -> dict[str, Probe]:
     """
     with suppress(InputError):  # a quota may keep Pods from being made; then as many as there are
         eventually(lambda: unsettled(site), FOLLOW_SECONDS, "")
-    here = open_nodes(site.api, step)
+    here = open_nodes(site.api, label)
     pods = items(site.api, pods_path(site.namespace))
     counts = Counter(
         each["spec"]["nodeName"]
@@ -168,7 +167,7 @@ def drain(site: Site, step: Step, count: int) -> dict[str, Probe]:
     done = {f"drain {node}": cordon(site.api, node, True)}
     halting.halt(site.api, site.namespace, site.jobs)
     eventually(lambda: not_followed(site.api), FOLLOW_SECONDS, "gpulab status")
-    return done | place(site, step, count)
+    return done | place(site)
 
 
 def unsettled(site: Site) -> str | None:

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,6 @@ import yaml
 from autograders import variants
 from autograders.collect import collect_settled
 from autograders.connect import Api
-from autograders.errors import InputError
 from autograders.grade import gather
 from autograders.load import Exercise
 from autograders.model import Answers, Evidence, Phase
@@ -24,30 +23,19 @@ from autograders.proof import Case, Kind, judged
 from autograders.quiz import read_answers
 from autograders.run import decide
 from autograders.trials import Trial
-from gpulab import given, kubectl, node_state, probing
+from gpulab import given, kubectl, node_state, probing, reset
+from gpulab.discovery import Resource
 from gpulab.dry_run import try_answers
+from gpulab.emptying import MADE_BY_OTHERS
 from gpulab.lab import Record
 from gpulab.node_state import State
 from gpulab.paths import LabPaths
-from gpulab.sending import send
 
-OWN_KINDS = (
-    ("/apis/apps/v1", "deployments"),
-    ("/apis/apps/v1", "statefulsets"),
-    ("/apis/apps/v1", "daemonsets"),
-    ("/apis/apps/v1", "replicasets"),
-    ("/apis/batch/v1", "cronjobs"),
-    ("/apis/batch/v1", "jobs"),
-    ("/api/v1", "pods"),
-    ("/api/v1", "services"),
-    ("/api/v1", "resourcequotas"),
-    ("/api/v1", "limitranges"),
-    ("/apis/resource.k8s.io/v1", "resourceclaims"),
-)
-"""What answers leave in the exercise's namespace; owners before what they own."""
-AT_ONCE = {"gracePeriodSeconds": "0", "propagationPolicy": "Background"}
 REFUSED = re.compile(r"\((Forbidden|Invalid)\)| is invalid: | is forbidden: ")
 """The API server's own refusal, which is one way for a wrong answer to fail."""
+KIND = re.compile(r"""\bkind["']?:\s*["']?(\w+)""")
+CREATING = frozenset({"create", "run", "expose", "autoscale", "debug"})
+"""Verbs of kubectl that make something without a manifest."""
 COMMANDS = "commands.sh"
 ANSWERS = "answers.toml"
 SOLUTION = "solution"
@@ -73,24 +61,32 @@ class Bench:
     """Trials of the state that stands there, by the answers that they depend on."""
     nodes: State = field(default_factory=dict)
     """As they were at first; empty where no answer has to do with them."""
+    kinds: Sequence[Resource] = ()
+    """Those that an answer may leave behind."""
 
 
 class Untried(Exception):
     """An answer could not even be applied; its verdict would prove nothing."""
 
 
+def kinds_of(exercise: Exercise, every: Sequence[Resource]) -> list[Resource]:
+    """What answers may leave behind: kinds of the folder's manifests, and what follows from them.
+
+    A kubectl line may create something that no manifest shows; then it is every kind.
+    """
+    lines = (line for file in exercise.folder.rglob(COMMANDS) for line in steps(file.parent))
+    if {line[0] for line in lines} & CREATING:
+        return list(every)
+    texts = (path.read_text() for path in exercise.folder.rglob("*.yaml"))
+    named = {kind for text in texts for kind in KIND.findall(text)}
+    return [each for each in every if each.kind in named or each.plural in MADE_BY_OTHERS]
+
+
 def clean(bench: Bench) -> None:
-    """Make the state that `gpulab start` gives, in less time than a reset takes."""
-    space = bench.exercise.namespace
-    for path in (f"{root}/namespaces/{space}/{plural}" for root, plural in OWN_KINDS):
-        answer = send(bench.admin, "DELETE", path, query=AT_ONCE)
-        if not answer.is_success:
-            do = f"look: kubectl get all --namespace {space}"
-            raise InputError(f"{path} could not be emptied: {answer.message}", do)
+    """Make the state that `gpulab start` gives."""
     bench.probed.clear()
     node_state.put_back(bench.admin, bench.nodes)
-    given.forget(bench.paths, bench.exercise.id)
-    given.begin(bench.paths, bench.exercise)
+    reset.restore(bench.paths, bench.exercise, bench.api, bench.admin, bench.kinds)
 
 
 def shipped(bench: Bench) -> Case:

@@ -4,50 +4,86 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from autograders import variants
 from autograders.connect import Api, ApiAbsent, connect
 from autograders.errors import InputError
 from autograders.load import Exercise, load_exercise, read_variant
+from autograders.mutants import Rules, edits
 from autograders.mutants.rules import scored
 from autograders.proof import Case, Kind, Proof, prove_offline
-from gpulab import given, lab, lifecycle, mutation, node_state, trial
+from gpulab import binaries, given, lab, lifecycle, mutation, node_state, probing, trial
+from gpulab.discovery import kinds
+from gpulab.emptying import empty
 from gpulab.lab import Record
 from gpulab.paths import LabPaths, lab_paths
+from gpulab.processes import Record as ProcessRecord
 from gpulab.recording import Recording, inputs, recorded, save
-from gpulab.reset import empty, reset
+from gpulab.reset import reset
+from gpulab.sim.data import check_data
 from gpulab.trial import SOLUTION, Bench
 from gpulab.waiting import eventually
 
-SPEED = 20.0
-"""Of the lab that is made for a proof: pulls and back-off take a twentieth of their time."""
+SPEED = 30.0
+"""Of the lab that is made for a proof. Faster, the probes of its operands cost more than is won."""
 SECRET = b"verify"
 LEAVING_SECONDS = 60.0
-AT_ONCE = 2
-"""Exercises that are proven side by side."""
+AT_ONCE = 3
+"""Exercises that are proven side by side on one lab."""
+Seeded = tuple[Exercise, str | None]
+"""An exercise with its values, and what these were drawn from."""
+MakeLab = Callable[[], tuple[LabPaths, Record]]
+READ = (Record, ProcessRecord, given.Given, probing.Before, Rules)
+"""Types of files that proofs read side by side."""
 Told = Callable[[Exercise, Case], None]
 Add = Callable[[Case], None]
 T = TypeVar("T")
 
 
 def prove_all(
-    group: Sequence[tuple[Exercise, str | None]], paths: LabPaths, record: Record, told: Told
+    fleets: Mapping[str, Sequence[Seeded]], name: str | None, told: Told
 ) -> Iterator[Proof]:
-    """Prove exercises, each with its seed, side by side but for those that see one another."""
+    """Prove exercises, each with its seed: one lab for each fleet, all of them side by side.
 
-    def one(each: tuple[Exercise, str | None]) -> Proof:
+    An interrupt takes the labs away at once; what is still being tried on them then fails soon.
+    """
+    ready_types()
+    with ExitStack() as stack:
+        labs = {fleet: stack.enter_context(lab_for(fleet, name)) for fleet in fleets}
+        pool = ThreadPoolExecutor(len(fleets))
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        found = [pool.submit(prove_on, labs[fleet], fleets[fleet], told) for fleet in fleets]
+        for each in found:
+            yield from each.result()
+
+
+def ready_types() -> None:
+    """Let msgspec look its types up: where two threads are the first to use one, it crashes."""
+    for each in READ:
+        msgspec.json.Decoder(each)
+    edits()
+    binaries.ensure()
+
+
+def prove_on(make: MakeLab, group: Sequence[Seeded], told: Told) -> list[Proof]:
+    """Prove exercises on one lab, side by side but for those that see one another."""
+    paths, record = make()
+
+    def one(each: Seeded) -> Proof:
         return prove(each[0], paths, record, each[1], told)
 
     apart = [each for each in group if sees_others(each[0])]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(one, [each for each in group if each not in apart])
-    yield from map(one, apart)
+        together = list(pool.map(one, [each for each in group if each not in apart]))
+    return [*together, *map(one, apart)]
 
 
 def leaving(api: Api, namespace: str) -> str | None:
@@ -87,7 +123,8 @@ def prove(
         eventually(lambda: leaving(api, space), LEAVING_SECONDS, do)
         reset(paths, exercise)
         nodes = node_state.of(admin) if sees_others(exercise) else {}
-        bench = Bench(paths, record, exercise, api, admin, seed, nodes=nodes)
+        own = trial.kinds_of(exercise, kinds(admin))
+        bench = Bench(paths, record, exercise, api, admin, seed, nodes=nodes, kinds=own)
         add(trial.shipped(bench))
         recording = solution(bench, add)
         for kind, folder, name in answers_of(exercise):
@@ -175,18 +212,19 @@ def is_about_answers(folder: Path) -> bool:
 
 
 @contextmanager
-def lab_for(fleet: str, name: str | None) -> Iterator[tuple[LabPaths, Record]]:
-    """A lab that is there, or one that is made and removed again."""
+def lab_for(fleet: str, name: str | None) -> Iterator[MakeLab]:
+    """A lab that is there, or one that is made when it is asked for, and removed at the end."""
     if name is not None:
-        paths, record = lab.existing(name)
-        if record.fleet != fleet:
-            what = f"lab {name!r} has the fleet {record.fleet!r}, the exercise needs {fleet!r}"
+        found = lab.existing(name)
+        if found[1].fleet != fleet:
+            what = f"lab {name!r} has the fleet {found[1].fleet!r}, the exercise needs {fleet!r}"
             raise InputError(what, "leave --name out: a lab is made for the proof")
-        yield paths, record
+        yield lambda: found
         return
+    check_data(fleet)
     paths = lab_paths(f"verify-{os.getpid()}-{Path(fleet).stem}"[:40].strip("-"))
     try:
-        yield paths, lifecycle.up(paths, fleet, SPEED)
+        yield lambda: (paths, lifecycle.up(paths, fleet, SPEED, lasting=False))
     finally:
         lifecycle.down(paths, delete=True)
 

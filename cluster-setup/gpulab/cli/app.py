@@ -294,7 +294,7 @@ def reset(
     name: Name = DEFAULT_NAME,
     answers: Annotated[bool, typer.Option("--answers", help="Delete your answers, too.")] = False,
     lab: Annotated[
-        bool, typer.Option("--lab", help="Instead: give the lab its usual nodes again.")
+        bool, typer.Option("--lab", help="Instead: the whole lab, as it was when new.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --lab: do not ask.")] = False,
 ) -> None:

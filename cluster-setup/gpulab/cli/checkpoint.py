@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 import typer
 from rich.table import Table
@@ -56,14 +57,19 @@ def _agree(paths: LabPaths, record: Record, checkpoint: str) -> None:
         lost = inventory.lost(inventory.take(api), then)
     if not lost:
         return err.print("Nothing was made, changed or deleted since.")
-    err.print(f"Going back to {checkpoint!r} undoes this:", highlight=False)
+    agree(f"Going back to {checkpoint!r} undoes this:", lost, again, "Go back?")
+
+
+def agree(head: str, lost: Sequence[str], again: str, question: str) -> None:
+    """Show what would be lost and ask; `again` is the command that does not."""
+    err.print(head, highlight=False)
     for each in lost[:SHOWN]:
         err.print(f"  {each}", highlight=False, markup=False)
     if len(lost) > SHOWN:
         err.print(f"  and {len(lost) - SHOWN} more")
     if not sys.stdin.isatty():
         raise InputError("nobody is there to confirm", f"if nothing of it is needed: {again}")
-    typer.confirm("Go back?", abort=True)
+    typer.confirm(question, abort=True)
 
 
 def listing(name: str, *, json: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from autograders.errors import InputError
 from gpulab.cli.lab import err, out
+from gpulab.lab import Record
+from gpulab.paths import LabPaths
 
 DEFAULT = "default"
 
@@ -18,11 +20,37 @@ def reset(text: str | None, name: str, *, answers: bool, lab: bool, yes: bool) -
 
 
 def nodes(name: str, *, yes: bool) -> None:
-    """Take away the nodes that an exercise brought along."""
-    from gpulab import lab
-    from gpulab.cli.nodes import replace
+    """Say what would be lost, ask, and make the lab what it was when it was new."""
+    from autograders.connect import connect
+    from gpulab import baseline, faults, lab, lab_reset
+    from gpulab.cli.checkpoint import agree
 
     paths, record = lab.existing(name)
+    base = baseline.read(paths)
+    if base is None:
+        return only_nodes(paths, record, yes=yes)
+    swaps = record.fleet != base.fleet
+    lost = ["the nodes that an exercise brought, with every Pod on them"] * swaps
+    with connect(paths.kubeconfig, read_only=False) as api:
+        found = baseline.everything(api)
+    lost += baseline.compared(found, base, nodes=not swaps).lines()
+    lost += [f"fault {each.fault} on {each.node}" for each in faults.active(paths)]
+    if not lost:
+        return out.print("The lab has its usual nodes, and nothing but what it had at first.")
+    if not yes:
+        agree("This is undone:", lost, "gpulab reset --lab --yes", "Put the lab back?")
+    with err.status("Putting the lab back"):
+        faults.heal(paths, None, None)
+        lab_reset.restore(paths, record, base)
+    out.print(
+        "The lab is as it was when it was made, with its usual nodes; start an exercise anew."
+    )
+
+
+def only_nodes(paths: LabPaths, record: Record, *, yes: bool) -> None:
+    """Of a lab that an earlier version made, nobody knows what else it had."""
+    from gpulab.cli.nodes import replace
+
     if record.fleet == DEFAULT:
         return out.print("The lab has its usual nodes.")
     replace(paths, record, DEFAULT, "reset --lab", yes=yes)
@@ -40,8 +68,7 @@ def exercise(text: str, name: str, *, answers: bool) -> None:
     probing.mend(paths)
     own_nodes.expect(record, one)
     with err.status(f"Emptying namespace {one.namespace}"):
-        said = again.reset(paths, one)
-    out.print(said, highlight=False, markup=False)
+        again.reset(paths, one)
     file = workspace.answers_file(one.id)
     if answers:
         file.unlink(missing_ok=True)

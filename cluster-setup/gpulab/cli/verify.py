@@ -49,16 +49,14 @@ def recorded(folders: list[Path]) -> Iterator[Proof]:
 def tried(folders: list[Path], seed: str, name: str | None) -> Iterator[Proof]:
     """One lab for all exercises with the same fleet; SIGTERM, too, lets it be removed."""
     from gpulab.own_nodes import fleet_of
-    from gpulab.verify import drawn, lab_for, prove_all
+    from gpulab.verify import drawn, prove_all
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     fleets: dict[str, list[tuple[Exercise, str | None]]] = {}
     for exercise, number in (drawn(folder, seed) for folder in folders):
         fleets.setdefault(fleet_of(exercise), []).append((exercise, number))
-    for fleet, group in fleets.items():
-        with lab_for(fleet, name) as (paths, record):
-            yield from prove_all(group, paths, record, told)
+    return prove_all(fleets, name, told)
 
 
 def told(exercise: Exercise, case: Case) -> None:

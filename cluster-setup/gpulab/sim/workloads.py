@@ -123,6 +123,16 @@ class Catalogue:
             return found
         return self._match(argv, here) or self._start(argv, here) or _unmodelled(here)
 
+    @property
+    def images_of_facts(self) -> list[str]:
+        """Patterns of the repositories whose containers say what holds on their node."""
+        found = {
+            each.match.image
+            for each in self._workloads
+            if each.once_started or any(step.provide or step.leave for step in each.steps)
+        }
+        return sorted(image for image in found if image)
+
     def main(self, here: Surroundings) -> list[str]:
         """The command line of a container's main process; empty if nobody knows the image's own."""
         spec = here.container
