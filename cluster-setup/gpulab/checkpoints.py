@@ -47,7 +47,7 @@ def save(paths: LabPaths, record: Record, name: str) -> None:
     with _making(paths) as made:
         with ThreadPoolExecutor(1) as pool:  # two programs, two cores
             data = pool.submit(snapshot.save, paths, record, made / DATA)
-            with connect(paths.kubeconfig, read_only=False) as api:
+            with connect(paths.admin_kubeconfig, read_only=False) as api:
                 found = inventory.take(api)
             data.result()
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)

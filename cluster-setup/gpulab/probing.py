@@ -60,7 +60,7 @@ def probed(
     trials = exercise.settings.probe if trials is None else trials
     if not trials:
         return ()
-    with connect(paths.kubeconfig, read_only=False) as admin:
+    with connect(paths.admin_kubeconfig, read_only=False) as admin:
         clear_up(paths, admin)
         jobs = tuple(halting.running(admin, exercise.namespace))
         if not jobs:
@@ -137,7 +137,7 @@ def taken(lock: TextIO) -> str | None:
 def mend(paths: LabPaths) -> None:
     """Put back what trials that were killed have left, if there is anything."""
     if file(paths).exists():
-        with alone(paths), connect(paths.kubeconfig, read_only=False) as admin:
+        with alone(paths), connect(paths.admin_kubeconfig, read_only=False) as admin:
             clear_up(paths, admin)
 
 
