@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import yaml
@@ -54,7 +55,9 @@ def damage(paths: LabPaths) -> str | None:
     """What is wrong with kwokctl's files, in words."""
     file = paths.cluster / "kubeconfig.yaml"
     try:
-        components.control_plane(paths)
+        for program in components.control_plane(paths):
+            if not os.access(program.command[0], os.X_OK):
+                return f"{program.command[0]} (no program there)"
         admin = yaml.load(file.read_bytes(), components.LOADER)
         return None if admin["clusters"] and admin["users"] else f"{file} (nothing in it)"
     except components.Damaged as error:
