@@ -9,6 +9,7 @@ import yaml
 
 from autograders.errors import InputError
 from gpulab import binaries, pki
+from gpulab.fleets import load_fleet, shapes
 from gpulab.lab import Record
 from gpulab.paths import LabPaths
 from gpulab.providers import components, kwokctl
@@ -83,4 +84,5 @@ def forget_configuration(paths: LabPaths) -> None:
 def expected(paths: LabPaths, record: Record) -> bytes:
     """The file for kwokctl of a lab with these ports."""
     kubelet, etcd = pki.KubeletPki(paths.pki), pki.EtcdPki(paths.pki)
-    return kwokctl.configuration(record.ports, binaries.ensure(), kubelet, etcd).encode()
+    nodes = sum(1 for _ in shapes(load_fleet(record.fleet)))
+    return kwokctl.configuration(record.ports, binaries.ensure(), kubelet, etcd, nodes).encode()
