@@ -16,7 +16,7 @@ import pytest
 from gpulab.paths import LabPaths
 from gpulab.pki import Pair
 from gpulab.ports import LOOPBACK
-from gpulab.providers import embedded
+from gpulab.providers import components
 from tests.conftest import Lab, eventually, said, waits_for_lock
 
 pytestmark = pytest.mark.live
@@ -63,7 +63,7 @@ def test_nobody_else_can_read_a_file_of_the_lab(lab: Lab) -> None:
 
 
 def test_etcd_speaks_to_nobody_without_a_certificate(lab: Lab) -> None:
-    found = psutil.Process(embedded.component_pids(paths(lab))["etcd"])
+    found = psutil.Process(components.pids(paths(lab))["etcd"])
     listening = [
         connection.laddr.port
         for connection in found.net_connections(kind="tcp")
@@ -123,36 +123,16 @@ def test_an_anonymous_request_may_read_nothing(lab: Lab) -> None:
         client.close()
 
 
-def test_a_pid_of_another_program_is_not_taken_for_a_component(lab: Lab, tmp_path: Path) -> None:
+def test_the_components_of_another_lab_are_not_taken_for_ones_own(lab: Lab, tmp_path: Path) -> None:
+    """Nor is another process that has the pid of one of ours, from before a reboot."""
     other = LabPaths("other", tmp_path)
     (other.cluster / "pids").mkdir(parents=True)
-    etcd = embedded.component_pids(paths(lab))["etcd"]
-    for name, text in (("etcd", str(etcd)), ("kube-scheduler", "x"), ("kube-apiserver", "")):
-        (other.cluster / "pids" / f"{name}.pid").write_text(text)
-    assert embedded.component_pids(other) == {}
-
-
-@pytest.mark.parametrize(
-    "killed",
-    [
-        ("etcd",),
-        ("kube-apiserver",),
-        ("kube-controller-manager", "kube-scheduler", "kwok-controller"),
-        ("simulator", "metrics"),  # one process
-    ],
-)
-def test_a_killed_component_is_named_and_up_starts_it_and_no_other(
-    spare_lab: Lab, killed: tuple[str, ...]
-) -> None:
-    before = pids(spare_lab)
-    for pid in {before[name] for name in killed}:
-        psutil.Process(pid).kill()
-    eventually(lambda: (spare_lab.status()["missing"] or "").startswith(killed))
-    done = spare_lab.gpulab("up")
-    assert done.returncode == 0, done.stderr
-    assert spare_lab.status()["ready"]
-    after = pids(spare_lab)
-    assert {name for name in after if after[name] != before[name]} == set(killed)
+    etcd = components.pids(paths(lab))["etcd"]
+    (other.cluster / "pids" / "etcd.pid").write_text(str(etcd))
+    text = (paths(lab).cluster / "kwok.yaml").read_text()
+    renamed = text.replace(str(paths(lab).cluster), str(other.cluster))
+    (other.cluster / "kwok.yaml").write_text(renamed.replace(str(lab.root), str(other.root)))
+    assert components.pids(other) == {}
 
 
 def pids(lab: Lab) -> dict[str, int]:
@@ -199,7 +179,7 @@ def test_ctrl_c_while_a_lab_is_made_leaves_no_process_and_the_next_try_works(no_
     try:
         assert no_lab.gpulab("up").returncode == 0
         assert no_lab.status()["ready"]
-        assert len(no_lab.processes()) == 6
+        assert len(no_lab.processes()) == 7
     finally:
         no_lab.gpulab("down", "--delete")
     assert no_lab.processes() == []

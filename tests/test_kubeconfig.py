@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from gpulab import kubeconfig
 from gpulab.pki import Pair
-from tests.conftest import Lab
+from tests.conftest import Done, Lab, eventually
 
 MAY = [
     "list pods",
@@ -76,6 +77,65 @@ def test_it_prints_the_path_of_a_stopped_lab_too(own_lab: Lab) -> None:
 @pytest.mark.live
 def test_the_learner_may_do_everything(lab: Lab) -> None:
     assert lab.kubectl("auth", "can-i", "*", "*", "--all-namespaces").stdout.strip() == "yes"
+
+
+@pytest.mark.live
+def test_the_learner_is_nobody_whom_no_rule_binds(lab: Lab) -> None:
+    found = yaml.safe_load(lab.kubectl("auth", "whoami", "-o", "yaml").stdout)["status"]["userInfo"]
+    assert found["username"] == "learner"
+    assert sorted(found["groups"]) == ["gpulab:learners", "system:authenticated"]
+
+
+GUARD = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: test-no-learner}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [""], apiVersions: ["v1"], operations: [CREATE], resources: [configmaps]}
+  validations:
+  - expression: >-
+      !object.metadata.name.startsWith("guarded") || !("gpulab:learners" in request.userInfo.groups)
+    message: not for learners
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: test-no-learner}
+spec: {policyName: test-no-learner, validationActions: [Deny]}
+"""
+
+
+@pytest.mark.live
+def test_an_admission_policy_can_bind_learners_and_not_gpulab_itself(
+    lab: Lab, namespace: str
+) -> None:
+    create = ("create", "configmap", "-n", namespace)
+    lab.apply(GUARD)
+    try:
+        denied = eventually(lambda: refused(lab.kubectl(*create, f"guarded-{time.time_ns()}")))
+        assert "not for learners" in denied
+        assert lab.kubectl(*create, "other").returncode == 0
+        admin = ("--kubeconfig", str(lab.root / "admin.kubeconfig"))
+        assert lab.kubectl(*admin, *create, "guarded").returncode == 0
+    finally:
+        for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+            lab.kubectl("delete", kind, "test-no-learner")
+
+
+def refused(done: Done) -> str | None:
+    return done.stderr if done.returncode else None
+
+
+@pytest.mark.live
+def test_who_takes_his_own_rights_away_gets_them_back_with_up(spare_lab: Lab) -> None:
+    assert spare_lab.kubectl("delete", "clusterrolebinding", "gpulab:learners").returncode == 0
+    mine = ("auth", "can-i", "get", "secrets")
+    eventually(lambda: spare_lab.kubectl(*mine).stdout.strip() == "no")
+    assert spare_lab.gpulab("check", "01").returncode in (0, 1, 2)  # the grader does not need them
+    up = spare_lab.gpulab("up")
+    assert up.returncode == 0, up.stderr
+    eventually(lambda: spare_lab.kubectl(*mine).stdout.strip() == "yes")
 
 
 @pytest.mark.live

@@ -84,3 +84,14 @@ def test_all_programs_that_it_names_are_there_and_can_run() -> None:
     programs = binaries.ensure()
     assert kwokctl.BINARIES.keys() | {"kwokctl"} <= programs.keys()
     assert all(path.stat().st_mode & stat.S_IXUSR for path in programs.values())
+
+
+@pytest.mark.parametrize(("nodes", "thrifty"), [(1, True), (50, True), (51, False)])
+def test_memory_is_saved_only_where_it_costs_little_time(nodes: int, thrifty: bool) -> None:
+    programs = {name: Path("/bin") / name for name in kwokctl.BINARIES}
+    kubelet, etcd = KubeletPki(PATHS.pki), EtcdPki(PATHS.pki)
+    text = kwokctl.configuration(PORTS, programs, kubelet, etcd, nodes)
+    patches = next(iter(yaml.safe_load_all(text)))["componentsPatches"]
+    envs = {each["name"]: each["extraEnvs"] for each in patches}
+    assert bool(envs["kube-apiserver"]) == thrifty
+    assert envs["etcd"] == []

@@ -69,7 +69,7 @@ def test_two_ups_at_once_make_one_lab_beside_another_in_the_same_folder(spare_la
         with ThreadPoolExecutor() as pool:
             both = list(pool.map(lambda _: other.gpulab("up"), range(2)))
         assert [done.returncode for done in both] == [0, 0]
-        assert len(other.processes()) == 6
+        assert len(other.processes()) == 7
         assert other.status()["ready"]
     finally:
         down = spare_lab.gpulab("down", "--name", "other", "--delete")
@@ -93,7 +93,7 @@ def test_a_stop_ends_every_process_and_a_start_brings_everything_back(spare_lab:
         spare_lab.wait("default", name, "phase=Running")
     before, processes = seen(spare_lab, ("a", "b")), spare_lab.processes()
     ports, kubeconfig = ports_of(spare_lab), spare_lab.kubeconfig.read_bytes()
-    assert len(processes) == 6
+    assert len(processes) == 7
     for _ in range(2):  # a second time is no error
         assert spare_lab.gpulab("down").returncode == 0
     assert not [each.pid for each in processes if is_running(each.pid)]
@@ -142,7 +142,7 @@ def test_a_creation_that_was_killed_leaves_nothing_that_the_next_one_does_not_cl
     try:
         up = no_lab.gpulab("up")
         assert up.returncode == 0, up.stderr
-        assert len(no_lab.processes()) == 6
+        assert len(no_lab.processes()) == 7
     finally:
         no_lab.gpulab("down", "--delete")
     assert no_lab.processes() == []

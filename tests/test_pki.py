@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gpulab import pki
 from gpulab.pki import (
     APISERVER_CLIENT,
     GRADER,
+    LEARNER,
+    LEARNERS,
     METRICS,
     Pair,
     make_cluster_pki,
@@ -81,6 +85,71 @@ def test_the_cluster_signs_its_administrator_and_the_grader(tmp_path: Path) -> N
     assert uses(grader) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     groups = certificate(grader).subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
     assert groups == []  # in `system:masters` it could do everything
+
+
+def groups(pair: Pair) -> list[object]:
+    names = certificate(pair).subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return [each.value for each in names]
+
+
+def test_the_learner_is_in_a_group_that_rules_can_bind(tmp_path: Path) -> None:
+    """No rule and no admission policy binds `system:masters`."""
+    _, admin, _ = cluster_pairs(tmp_path)
+    assert groups(admin) == ["system:masters"]
+    learner = Pair(tmp_path / f"{LEARNER}.crt", tmp_path / f"{LEARNER}.key")
+    assert (common_name(learner), groups(learner)) == (LEARNER, [LEARNERS])
+
+
+def test_a_certificate_that_is_whole_has_no_defect(tmp_path: Path) -> None:
+    everything(tmp_path)
+    for family in pki.families(tmp_path, tmp_path):
+        assert [pki.defect(pair, family.authority) for pair in family.pairs] == [None] * len(
+            family.pairs
+        )
+
+
+def everything(folder: Path) -> None:
+    for family in pki.families(folder, folder):
+        family.make()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda pair, other: pair.crt.unlink(), "etcd.crt, which was missing"),
+        (lambda pair, other: pair.key.unlink(), "etcd.key, which was missing"),
+        (lambda pair, other: pair.crt.write_bytes(b""), "etcd.crt, which was damaged"),
+        (lambda pair, other: pair.crt.write_bytes(pair.crt.read_bytes()[:300]), "was damaged"),
+        (lambda pair, other: pair.key.write_text("x"), "was damaged"),
+        (lambda pair, other: pair.key.write_bytes(other.key.read_bytes()), "belong to its key"),
+        (
+            lambda pair, other: [
+                getattr(pair, kind).write_bytes(getattr(other, kind).read_bytes())
+                for kind in ("crt", "key")
+            ],
+            "was damaged",  # signed by another authority
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_said(
+    tmp_path: Path, spoil: Callable[[Pair, Pair], object], words: str
+) -> None:
+    everything(tmp_path)
+    etcd, kubelet = pki.EtcdPki(tmp_path), pki.KubeletPki(tmp_path)
+    spoil(etcd.server, kubelet.server)
+    assert words in (pki.defect(etcd.server, etcd.ca) or "")
+
+
+def test_tokens_of_service_accounts_outlive_the_certificates(tmp_path: Path) -> None:
+    """Their key is the administrator's, and is kept when it can be read."""
+    cluster_pairs(tmp_path)
+    before = (tmp_path / "admin.key").read_bytes()
+    (tmp_path / "ca.key").unlink()
+    cluster_pairs(tmp_path)
+    assert (tmp_path / "admin.key").read_bytes() == before
+    (tmp_path / "admin.key").write_text("damaged")
+    cluster_pairs(tmp_path)
+    assert (tmp_path / "admin.key").read_bytes() != before
 
 
 def test_cluster_and_kubelets_do_not_trust_each_other(tmp_path: Path) -> None:

@@ -234,6 +234,7 @@ def test_a_download_starts_a_working_lab_without_go(
         up = run_clone(clone, learner, "up", "--source", "download", seconds=240)
         assert up.returncode == 0, up.stderr
         assert "is ready" in up.stderr
+        assert "programs are there (" in up.stderr  # the two times are told apart
         status = run_clone(clone, learner, "status")
         assert status.returncode == 0, status.stdout
     finally:

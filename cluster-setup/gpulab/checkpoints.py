@@ -49,7 +49,7 @@ def save(paths: LabPaths, record: Record, name: str) -> None:
     with _making(paths) as made:
         with ThreadPoolExecutor(1) as pool:  # two programs, two cores
             data = pool.submit(snapshot.save, paths, record, made / DATA)
-            with connect(paths.kubeconfig, read_only=False) as api:
+            with connect(paths.admin_kubeconfig, read_only=False) as api:
                 found = {} if name == MADE else inventory.take(api)  # nobody asks what is lost
             data.result()
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)

@@ -68,6 +68,6 @@ def revoke(admin: Api, grants: Sequence[Grant]) -> None:
 @contextmanager
 def acting(paths: LabPaths, user: str) -> Iterator[Api]:
     """Talk to the lab as somebody who may do only what was granted."""
-    with connect(paths.kubeconfig, read_only=False) as api:
+    with connect(paths.admin_kubeconfig, read_only=False) as api:
         api.client.headers["Impersonate-User"] = user
         yield api

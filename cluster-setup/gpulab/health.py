@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import http.client
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ import msgspec
 
 from autograders.connect import ApiAbsent, ApiProblem, connect
 from autograders.errors import InputError
-from gpulab import faults, jupyter, ready
+from gpulab import faults, jupyter, ready, supervision, supervisor
 from gpulab.lab import Record
 from gpulab.paths import LabPaths
 from gpulab.pki import EtcdPki, KubeletPki, Pair
 from gpulab.ports import LOOPBACK
-from gpulab.providers import embedded, pausing
+from gpulab.providers import components, pausing
+from gpulab.supervisor import Healing
 
 TIMEOUT = 2.0
 
@@ -31,6 +33,10 @@ class Component(msgspec.Struct, frozen=True):
     pid: int | None
     port: int | None
     health: str
+    restarts: int = 0
+    """How often the supervisor started it again since the lab was started."""
+    restarted: dt.datetime | None = None
+    """When it did so last."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -47,6 +53,8 @@ class Status(msgspec.Struct, frozen=True):
     kubeconfig: str
     jupyterlab: str | None
     faults: list[str]  # what is broken on purpose, and where
+    supervisor: int | None
+    """Pid of the process that starts again what dies."""
     components: list[Component]
 
 
@@ -63,10 +71,14 @@ class Probe:
 
 def status(paths: LabPaths, record: Record) -> Status:
     """Ask every component at once; a stopped lab is an answer, not an error."""
+    pids, healings = components.pids(paths), supervisor.read_healings(paths.processes)
+    watched = supervision.process(paths)
     with ThreadPoolExecutor() as pool:
-        components = list(pool.map(lambda p: _component(p, paths, record), _probes(paths)))
-    stopped = all(component.pid is None for component in components)
-    missing = "every component is stopped" if stopped else _missing(paths, record, components)
+        found = list(pool.map(lambda p: _component(p, record, pids, healings), _probes(paths)))
+    stopped = all(component.pid is None for component in found)
+    missing = "every component is stopped" if stopped else _missing(paths, record, found)
+    if missing is None and watched is None:
+        missing = "supervisor: stopped"
     return Status(
         name=paths.name,
         provider=record.provider,
@@ -79,7 +91,8 @@ def status(paths: LabPaths, record: Record) -> Status:
         kubeconfig=str(paths.kubeconfig),
         jupyterlab=jupyter.url(paths),
         faults=[f"{each.fault} on {each.node}" for each in faults.active(paths)],
-        components=[*components, *jupyter_component(paths)],
+        supervisor=watched.pid if watched else None,
+        components=[*found, *jupyter_component(paths)],
     )
 
 
@@ -93,25 +106,28 @@ def _probes(paths: LabPaths) -> list[Probe]:
         Probe("kube-controller-manager", "/healthz"),
         Probe("kube-scheduler", "/healthz"),
         Probe("kwok-controller", "/healthz", tls=False),
-        Probe(embedded.SIMULATOR, "/healthz", kubelet.client, kubelet.ca.crt),
-        Probe(embedded.METRICS, "/healthz", admin, kubelet.ca.crt),
+        Probe(components.SIMULATOR, "/healthz", kubelet.client, kubelet.ca.crt),
+        Probe(components.METRICS, "/healthz", admin, kubelet.ca.crt),
     ]
 
 
-def _component(probe: Probe, paths: LabPaths, record: Record) -> Component:
-    if probe.name in embedded.SIMULATED:
-        running = embedded.simulator(paths).read()
-        pid = running.pid if running else None
-        port = record.ports[embedded.SIMULATED[probe.name]]
-    else:
-        pid = embedded.component_pids(paths).get(probe.name)
-        port = record.ports[probe.name]
-    return Component(probe.name, pid, port, _health(probe, pid, port))
+def _component(
+    probe: Probe, record: Record, pids: Mapping[str, int], healings: Mapping[str, Healing]
+) -> Component:
+    pid, port = pids.get(probe.name), record.ports[components.SIMULATED.get(probe.name, probe.name)]
+    process = components.SIMULATOR if probe.name == components.METRICS else probe.name
+    healing = healings.get(process, Healing())
+    last = dt.datetime.fromtimestamp(healing.last, dt.UTC) if healing.restarts else None
+    health = _health(probe, pid, port, healing)
+    return Component(probe.name, pid, port, health, healing.restarts, last)
 
 
-def _health(probe: Probe, pid: int | None, port: int) -> str:
+def _health(probe: Probe, pid: int | None, port: int, healing: Healing) -> str:
     if pid is None:
-        return "stopped"
+        if healing.again == 0:
+            return "stopped"
+        at = dt.datetime.fromtimestamp(healing.until).astimezone()
+        return f"ended {healing.again + 1} times soon after its start; next try {at:%H:%M:%S}"
     can_be = probe.name.removeprefix("kube-") in pausing.COMPONENTS
     return "paused" if can_be and pausing.is_paused(pid) else _ask(probe, port)
 
@@ -137,12 +153,12 @@ def _connection(probe: Probe, port: int) -> http.client.HTTPConnection:
     return http.client.HTTPSConnection(LOOPBACK, port, timeout=TIMEOUT, context=context)
 
 
-def _missing(paths: LabPaths, record: Record, components: list[Component]) -> str | None:
-    for component in components:
+def _missing(paths: LabPaths, record: Record, found: list[Component]) -> str | None:
+    for component in found:
         if component.health != "ok":
             return f"{component.name}: {component.health}"
     try:
-        with connect(paths.kubeconfig, read_only=False) as api:
+        with connect(paths.admin_kubeconfig, read_only=False) as api:
             return ready.sound_nodes_missing(api, paths, record.fleet)
     except (InputError, ApiProblem, ApiAbsent) as error:
         return str(error)

@@ -1,4 +1,4 @@
-"""Kubeconfig files of a lab: the learner's and the grader's."""
+"""Kubeconfig files of a lab: the administrator's, the learner's and the grader's."""
 
 from __future__ import annotations
 

@@ -6,13 +6,14 @@ import datetime as dt
 import fcntl
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import msgspec
 
 from autograders.errors import InputError
 from gpulab.paths import LabPaths, home, lab_paths, private_dir
-from gpulab.pki import private, write_private
+from gpulab.private import private, write_private
 from gpulab.providers.kwokctl import PORTS
 
 SERVED = ("kubelet", "metrics")  # ports on which the simulator listens
@@ -37,27 +38,40 @@ def new_record(provider: str, fleet: str, ports: dict[str, int], speed: float) -
 
 
 def read_record(paths: LabPaths) -> Record | None:
-    """The lab's record, or None if there is no such lab."""
+    """The lab's record, or None if there is no such lab.
+
+    If it was lost or damaged, its copy counts; the next `write_record` writes both.
+    """
     try:
-        record = msgspec.json.decode(paths.record.read_bytes(), type=Record)
-        if missing := KEPT - record.ports.keys():
-            raise msgspec.ValidationError(f"ports lack {', '.join(sorted(missing))}")
-        return record
-    except FileNotFoundError:
-        return None
+        return _decode(paths.record) or _decode(paths.record_copy)
     except PermissionError:
         raise InputError(
             f"{paths.root} belongs to another user", "set GPULAB_HOME to a folder of yours"
         ) from None
     except msgspec.MsgspecError as error:
+        with suppress(msgspec.MsgspecError):
+            if (copy := _decode(paths.record_copy)) is not None:
+                return copy
         raise InputError(
             f"{paths.record} is damaged ({error})",
             f"make the lab anew: gpulab down --delete --name {paths.name}",
         ) from None
 
 
+def _decode(file: Path) -> Record | None:
+    try:
+        record = msgspec.json.decode(file.read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    if missing := KEPT - record.ports.keys():
+        raise msgspec.ValidationError(f"ports lack {', '.join(sorted(missing))}")
+    return record
+
+
 def write_record(paths: LabPaths, record: Record) -> None:
-    write_private(paths.record, msgspec.json.format(msgspec.json.encode(record)))
+    content = msgspec.json.format(msgspec.json.encode(record))
+    for file in (paths.record, paths.record_copy):
+        write_private(file, content)
 
 
 def existing(name: str) -> tuple[LabPaths, Record]:

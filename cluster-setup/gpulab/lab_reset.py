@@ -29,7 +29,7 @@ def restore(paths: LabPaths, record: Record, base: Baseline) -> bool:
     probing.mend(paths)
     if record.fleet != base.fleet:
         record = lifecycle.swap(paths, record, base.fleet)
-    with connect(paths.kubeconfig, read_only=False) as api:
+    with connect(paths.admin_kubeconfig, read_only=False) as api:
         whole = put_back(api, base)
     given.forget_all(paths)
     if whole:

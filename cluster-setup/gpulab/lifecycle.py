@@ -10,20 +10,30 @@ from msgspec.structs import replace
 
 from autograders.connect import Api, connect
 from autograders.errors import InputError
-from gpulab import baseline, checkpoints, jupyter, ready
+from gpulab import baseline, checkpoints, jupyter, ready, supervision
 from gpulab.lab import Record, locked, read_record, write_record
 from gpulab.paths import LabPaths
-from gpulab.providers import embedded, pausing
+from gpulab.private import write_private
+from gpulab.providers import components, embedded, pausing
+from gpulab.providers.embedded import Say
 from gpulab.sim.data import check_data
 
 READY_SECONDS = 120.0  # the usual time is 4 s; a laptop with a cold disk may take a minute
 NODE_SECONDS = 0.3  # more for each node: 1,000 take 60 s on two idle cores
 
 
-def up(paths: LabPaths, fleet: str, speed: float = 1.0, *, lasting: bool = True) -> Record:
+def up(
+    paths: LabPaths,
+    fleet: str,
+    speed: float = 1.0,
+    say: Say = lambda _: None,
+    *,
+    lasting: bool = True,
+) -> Record:
     """Start or resume a lab; returns when it is ready. Repeating it changes nothing.
 
-    A new one that lasts is recorded as it is then, for `gpulab reset`.
+    `say` is told what had to be mended. A new one that lasts is recorded as it is then, for
+    `gpulab reset`.
     """
     if fleet.endswith(".yaml"):  # a file of the user's own: found again from anywhere
         fleet = str(Path(fleet).absolute())
@@ -32,13 +42,14 @@ def up(paths: LabPaths, fleet: str, speed: float = 1.0, *, lasting: bool = True)
         record = read_record(paths)
         if record is None:
             record = _create(paths, fleet, speed)
-            with connect(paths.kubeconfig, read_only=False) as api:
+            with connect(paths.admin_kubeconfig, read_only=False) as api:
                 ready.wait_for_api(api, paths, READY_SECONDS)
                 ready.wait(api, paths, record.fleet, _patience(record.fleet), fresh=True)
                 if lasting:
                     _keep(api, paths, record)
+            embedded.is_set_up(paths, record)
         else:
-            _resume(paths, record)
+            _resume(paths, record, say)
     return record
 
 
@@ -56,7 +67,7 @@ def _keep(api: Api, paths: LabPaths, record: Record) -> None:
 
 def checkpoint(paths: LabPaths, record: Record, name: str) -> None:
     """Keep the state of a lab that runs."""
-    if not embedded.component_pids(paths):
+    if not components.pids(paths):
         raise InputError(f"lab {paths.name!r} is down", f"gpulab up --name {paths.name}")
     with locked(paths):
         checkpoints.save(paths, record, name)
@@ -66,7 +77,7 @@ def go_back(paths: LabPaths, record: Record, name: str) -> None:
     """Give a lab the state of a checkpoint, whether it runs or not; then it is ready."""
     with locked(paths):
         about = checkpoints.prepare(paths, record, name)
-        embedded.kill(paths)
+        embedded.stop(paths)
         record = checkpoints.put_back(paths, record, name, about)
         write_record(paths, record)
         paths.causes.unlink(missing_ok=True)  # of another past
@@ -76,16 +87,18 @@ def go_back(paths: LabPaths, record: Record, name: str) -> None:
 def switch(paths: LabPaths, component: str, *, on: bool) -> bool:
     """Pause a component, or let it go on; False if it does so already."""
     with locked(paths):
-        return pausing.switch(paths, embedded.component_pids(paths), component, on=on)
+        return pausing.switch(paths, components.pids(paths), component, on=on)
 
 
-def _resume(paths: LabPaths, record: Record) -> None:
-    embedded.start(paths, record)
-    with connect(paths.kubeconfig, read_only=False) as api:
+def _resume(paths: LabPaths, record: Record, say: Say = lambda _: None) -> None:
+    embedded.start(paths, record, say)
+    with connect(paths.admin_kubeconfig, read_only=False) as api:
         ready.wait_for_api(api, paths, READY_SECONDS)
         if ready.lost_nodes(api, record.fleet):
-            embedded.restart_simulator(paths, record)
+            with supervision.alone(paths):
+                embedded.restart_simulator(paths, record)
         ready.wait(api, paths, record.fleet, _patience(record.fleet), fresh=False)
+    embedded.is_set_up(paths, record)
 
 
 def settle(paths: LabPaths, record: Record) -> None:
@@ -98,12 +111,13 @@ def swap(paths: LabPaths, record: Record, fleet: str) -> Record:
     """Give a lab other nodes; the old ones go, with every Pod that they had."""
     check_data(fleet)
     new = replace(record, fleet=fleet)
-    with locked(paths), connect(paths.kubeconfig, read_only=False) as api:
+    with locked(paths), connect(paths.admin_kubeconfig, read_only=False) as api:
         api.text("/readyz")  # a lab that is down says so before anything is changed
-        embedded.simulator(paths).stop()
-        ready.remove_nodes(api)
-        write_record(paths, new)
-        embedded.restart_simulator(paths, new)
+        with supervision.alone(paths):
+            components.end_simulator(paths, embedded.STOP_SECONDS)
+            ready.remove_nodes(api)
+            write_record(paths, new)
+            embedded.restart_simulator(paths, new)
         ready.wait(api, paths, fleet, _patience(fleet), fresh=False)
     return new
 
@@ -123,9 +137,16 @@ def down(paths: LabPaths, *, delete: bool) -> bool:
 
 def _create(paths: LabPaths, fleet: str, speed: float) -> Record:
     """A creation that fails or is interrupted leaves nothing behind that runs."""
+    if (paths.cluster / "etcd").exists() and not paths.making.exists():
+        raise InputError(
+            f"{paths.record} is gone, and the data of its cluster are still there",
+            f"make the lab anew: gpulab down --delete --name {paths.name}",
+        )
+    write_private(paths.making, b"")
     done = False
     try:
         record = embedded.create(paths, fleet, speed)
+        paths.making.unlink()
         done = True
         return record
     finally:

@@ -76,11 +76,27 @@ class LabPaths:
         return self.root / "lab.json"
 
     @property
+    def record_copy(self) -> Path:
+        """Without the record, nobody would know the lab's ports and devices."""
+        return self.root / "lab.copy.json"
+
+    @property
+    def making(self) -> Path:
+        """There while a lab is made: what is found beside it was never ready."""
+        return self.root / "making"
+
+    @property
     def lock(self) -> Path:
         return self.root / "lock"
 
     @property
+    def admin_kubeconfig(self) -> Path:
+        """For gpulab itself: whatever guards are there for learners, it may do everything."""
+        return self.root / "admin.kubeconfig"
+
+    @property
     def kubeconfig(self) -> Path:
+        """The learner's."""
         return self.root / "kubeconfig"
 
     @property
@@ -104,7 +120,7 @@ class LabPaths:
 
     @property
     def processes(self) -> Path:
-        """One JSON file per process that gpulab started itself (simulator, JupyterLab)."""
+        """JupyterLab's process; what the supervisor is told, and what it did."""
         return self.root / "processes"
 
     @property

@@ -8,24 +8,31 @@ server's does.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import ipaddress
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gpulab.ports import LOOPBACK
+from gpulab.private import private as private
+from gpulab.private import write_private as write_private
 
 APISERVER_CLIENT = "kube-apiserver-kubelet-client"  # the name that kubeadm gives it, too
 ETCD_CLIENT = "kube-apiserver-etcd-client"
 GRADER = "gpulab-grader"
+LEARNER = "learner"
+LEARNERS = "gpulab:learners"  # his group, so that a lesson's guard can name it
 METRICS = "metrics-server.kube-system.svc"  # as the API server calls who serves metrics
 LIFETIME = dt.timedelta(days=3650)
+SPARE = dt.timedelta(days=1)  # one that expires so soon would do so while the lab runs
 LOCAL_NAMES: list[x509.GeneralName] = [
     x509.DNSName("localhost"),
     x509.IPAddress(ipaddress.ip_address(LOOPBACK)),
@@ -115,28 +122,103 @@ def make_etcd_pki(folder: Path) -> EtcdPki:
     return pki
 
 
-def make_cluster_pki(folder: Path, grader: Path) -> None:
-    """Write ca and admin as kwokctl names them, and the grader's client certificate."""
+def make_cluster_pki(folder: Path, own: Path) -> None:
+    """Write ca and admin as kwokctl names them, and the clients' certificates into `own`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = _make_authority(_pair(folder, "ca"), "gpulab-ca")
-    # RSA: this key also signs service account tokens, and the API server reads no other kind of it
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    admin = _name("gpulab-admin", "system:masters")
-    _sign(_pair(folder, "admin"), authority, admin, usages, APISERVER_NAMES, key)
-    usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    _sign(_pair(grader, GRADER), authority, _name(GRADER), usages, [])
+    admin, key = _pair(folder, "admin"), _signing_key(folder / "admin.key")
+    name = _name("gpulab-admin", "system:masters")
+    _sign(admin, authority, name, usages, APISERVER_NAMES, key)
+    for client, group in CLIENTS.items():
+        make_client(folder, own, client, group)
 
 
-def make_client(authority: Path, folder: Path, name: str) -> Pair:
-    """Write a client certificate of the cluster's authority: a user without any group."""
+def _signing_key(file: Path) -> rsa.RSAPrivateKey:
+    """The key that signs service account tokens, too: the one there is, so that they stay valid.
+
+    The API server reads no other kind than RSA.
+    """
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        found = serialization.load_pem_private_key(file.read_bytes(), password=None)
+        if isinstance(found, rsa.RSAPrivateKey):
+            return found
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def make_client(authority: Path, folder: Path, name: str, group: str | None = None) -> Pair:
+    """Write a client certificate of the cluster's authority."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = _pair(authority, "ca")
     certificate = x509.load_pem_x509_certificate(files.crt.read_bytes())
     key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
     pair = _pair(folder, name)
-    _sign(pair, (certificate, key), _name(name), [ExtendedKeyUsageOID.CLIENT_AUTH], [])
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    _sign(pair, (certificate, key), _name(name, group), usages, [])
     return pair
+
+
+CLIENTS: dict[str, str | None] = {GRADER: None, LEARNER: LEARNERS}
+"""User of the cluster -> group."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Certificates that are made together."""
+
+    authority: Pair
+    pairs: tuple[Pair, ...]
+    """The authority's own among them."""
+    make: Callable[[], object]
+
+
+def families(cluster: Path, own: Path) -> list[Family]:
+    """All certificates of a lab; `own` is the folder of those that kwokctl does not know."""
+    ca, kubelet, etcd = _pair(cluster, "ca"), KubeletPki(own), EtcdPki(own)
+    clients = (_pair(own, name) for name in CLIENTS)
+    return [
+        Family(
+            ca,
+            (ca, _pair(cluster, "admin"), *clients),
+            lambda: make_cluster_pki(cluster, own),
+        ),
+        Family(
+            kubelet.ca,
+            (kubelet.ca, kubelet.server, kubelet.client),
+            lambda: make_kubelet_pki(own),
+        ),
+        Family(etcd.ca, (etcd.ca, etcd.server, etcd.client), lambda: make_etcd_pki(own)),
+    ]
+
+
+def mend_clients(cluster: Path, own: Path) -> None:
+    """Sign anew what only its owner uses; no program must be started anew for that."""
+    ca = _pair(cluster, "ca")
+    if defect(ca, ca) is None:
+        for name, group in CLIENTS.items():
+            if defect(_pair(own, name), ca):
+                make_client(cluster, own, name, group)
+
+
+def defect(pair: Pair, authority: Pair) -> str | None:
+    """What is wrong with a certificate, its key, or what the authority says of it, in words."""
+    try:
+        found, issuer = (
+            x509.load_pem_x509_certificate(each.crt.read_bytes()) for each in (pair, authority)
+        )
+        key = serialization.load_pem_private_key(pair.key.read_bytes(), password=None)
+        if found.public_key() != key.public_key():
+            return f"{pair.crt.name}, which does not belong to its key"
+        found.verify_directly_issued_by(issuer)
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name}, which was missing"
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return f"{pair.crt.name}, which was damaged"
+    now = dt.datetime.now(dt.UTC)
+    if not found.not_valid_before_utc <= now < found.not_valid_after_utc - SPARE:
+        return f"{pair.crt.name}, which was valid until {found.not_valid_after_utc:%Y-%m-%d}"
+    return None
 
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -200,17 +282,3 @@ def _write(pair: Pair, certificate: x509.Certificate, key: Key) -> None:
     )
     write_private(pair.key, pem)
     write_private(pair.crt, certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def private(path: str, flags: int) -> int:
-    """Open as open() does, but a new file is its owner's only."""
-    return os.open(path, flags, 0o600)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    partial.replace(path)

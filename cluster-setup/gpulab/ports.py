@@ -7,6 +7,8 @@ import socket
 import time
 from collections.abc import Iterable, Mapping
 
+import psutil
+
 from autograders.errors import InputError
 
 LOOPBACK = "127.0.0.1"
@@ -48,8 +50,19 @@ def check_free(ports: Mapping[str, int], lab: str) -> None:
         while not is_free(port):
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"port {port}, which lab {lab!r} keeps for its {name}, is in use by another "
-                    "program",
+                    f"port {port}, which lab {lab!r} keeps for its {name}, is in use by "
+                    f"{_holder(port)}",
                     f"stop that program, or make the lab anew: gpulab down --delete --name {lab}",
                 )
             time.sleep(0.05)
+
+
+def _holder(port: int) -> str:
+    """Who listens there, as far as the system tells this user."""
+    try:
+        for each in psutil.net_connections("tcp"):
+            if each.status == psutil.CONN_LISTEN and each.pid and port in each.laddr:
+                return f"another program ({psutil.Process(each.pid).name()}, process {each.pid})"
+    except psutil.Error:
+        pass
+    return "another program"

@@ -80,7 +80,7 @@ def probed(
     trials = exercise.settings.probe if trials is None else trials
     if not trials:
         return ()
-    with connect(paths.kubeconfig, read_only=False) as admin:
+    with connect(paths.admin_kubeconfig, read_only=False) as admin:
         clear_up(paths, admin)
         known = asking.known_to(admin, trials)
         allowed = grants(exercise.namespace, tuple(asking.rules(exercise, trials, known)))
@@ -172,7 +172,7 @@ def taken(lock: TextIO) -> str | None:
 def mend(paths: LabPaths) -> None:
     """Put back what trials that were killed have left, if there is anything."""
     if file(paths).exists():
-        with alone(paths), connect(paths.kubeconfig, read_only=False) as admin:
+        with alone(paths), connect(paths.admin_kubeconfig, read_only=False) as admin:
             clear_up(paths, admin)
 
 

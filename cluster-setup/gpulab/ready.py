@@ -11,9 +11,12 @@ import yaml
 from autograders.cluster.chain import DEPLOY, OPERANDS, is_enabled, kept_out_by
 from autograders.cluster.nodes import Node
 from autograders.connect import Api, ApiAbsent, ApiProblem, Unreachable
+from autograders.errors import InputError
 from gpulab import faults
 from gpulab.fleets import load_fleet, shapes
 from gpulab.paths import ROOT, LabPaths
+from gpulab.pki import LEARNERS
+from gpulab.providers import components
 from gpulab.sim.operator.labels import change
 from gpulab.sim.operator.policy import in_charge
 from gpulab.waiting import eventually
@@ -22,6 +25,7 @@ NAMESPACE = "kube-system"
 GPU = "nvidia.com/gpu"
 POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
 RBAC = ROOT / "autograders" / "rbac.yaml"
+RBAC_GROUP = "rbac.authorization.k8s.io"
 APPLY = {"Content-Type": "application/apply-patch+yaml"}
 
 
@@ -31,7 +35,7 @@ def wait(api: Api, paths: LabPaths, fleet: str, within: float, *, fresh: bool) -
     A fresh one has all GPUs; in another, learners may have taken some away.
     """
     do = _remedy(paths)
-    _grant_grader(api)
+    _grant(api)
     canary = f"gpulab-ready-{uuid.uuid4().hex[:8]}"
     eventually(lambda: _create_missing(api, canary), within, do)
     try:
@@ -46,7 +50,14 @@ def wait(api: Api, paths: LabPaths, fleet: str, within: float, *, fresh: bool) -
 
 def wait_for_api(api: Api, paths: LabPaths, within: float) -> None:
     """Wait until the API server answers; InputError at the deadline."""
-    eventually(lambda: _api_missing(api), within, _remedy(paths))
+
+    def missing() -> str | None:
+        seen = _api_missing(api)
+        if seen and (crashing := components.crashing(paths)):
+            raise InputError(crashing, _remedy(paths))
+        return seen
+
+    eventually(missing, within, _remedy(paths))
 
 
 def lost_nodes(api: Api, fleet: str) -> set[str]:
@@ -140,12 +151,23 @@ def _api_missing(api: Api) -> str | None:
     return None
 
 
-def _grant_grader(api: Api) -> None:
-    """Let the read-only identity read; the same file says it for every cluster."""
-    for rule in yaml.safe_load_all(RBAC.read_text()):
+def _grant(api: Api) -> None:
+    """Let the grader read, as on every cluster, and let learners do everything.
+
+    They are no system:masters, whom no rule binds, so that guards and `can-i` count for them.
+    """
+    role = {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": "cluster-admin"}
+    binding = {
+        "apiVersion": f"{RBAC_GROUP}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": LEARNERS},
+        "roleRef": role,
+        "subjects": [{"apiGroup": RBAC_GROUP, "kind": "Group", "name": LEARNERS}],
+    }
+    for rule in (binding, *yaml.safe_load_all(RBAC.read_text())):
         kind, name = rule["kind"].lower() + "s", rule["metadata"]["name"]
         answer = api.client.patch(
-            f"/apis/rbac.authorization.k8s.io/v1/{kind}/{name}",
+            f"/apis/{RBAC_GROUP}/v1/{kind}/{name}",
             params={"fieldManager": "gpulab", "force": "true"},
             headers=APPLY,
             content=yaml.safe_dump(rule),

@@ -62,7 +62,7 @@ def graded(
     """Give what every learner is given, apply, try, collect, decide."""
     with (
         connect(paths.grader_kubeconfig) as api,
-        connect(paths.kubeconfig, read_only=False) as admin,
+        connect(paths.admin_kubeconfig, read_only=False) as admin,
     ):
         given.begin(paths, exercise)
         reserve(admin, USER)

@@ -17,7 +17,7 @@ def apply(paths: LabPaths, node: str, cause: Cause) -> dict[str, str | None]:
     """Change the node as the cause says; the labels as they were."""
     if not cause.label and cause.taint is None:
         return {}
-    with connect(paths.kubeconfig, read_only=False) as api:
+    with connect(paths.admin_kubeconfig, read_only=False) as api:
         labels, taints = _labels(api, node), _taints(api, node)
         before = {key: labels.get(key) for key in cause.label}
         if cause.taint is not None:
@@ -31,7 +31,7 @@ def undo(paths: LabPaths, fault: Injected) -> None:
     cause = fault.cause
     if not cause.label and cause.taint is None:
         return
-    with connect(paths.kubeconfig, read_only=False) as api:
+    with connect(paths.admin_kubeconfig, read_only=False) as api:
         left = None
         if cause.taint is not None:
             left = [taint for taint in _taints(api, fault.node) if taint["key"] != cause.taint.key]

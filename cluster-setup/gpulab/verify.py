@@ -117,7 +117,7 @@ def prove(
 
     with (
         connect(paths.grader_kubeconfig) as api,
-        connect(paths.kubeconfig, read_only=False) as admin,
+        connect(paths.admin_kubeconfig, read_only=False) as admin,
     ):
         space, do = exercise.namespace, "see what holds it: kubectl describe namespace"
         eventually(lambda: leaving(api, space), LEAVING_SECONDS, do)

@@ -22,7 +22,8 @@ def measure(folder: Path, runs: int) -> list[Row]:
         try:
             time.sleep(SETTLE_SECONDS)
             status = json.loads(command([GPULAB, "status", "--json"], env))
-            pids = [component["pid"] for component in status["components"]]
+            pids = {component["pid"] for component in status["components"]}
+            pids.add(status["supervisor"])
             samples.append(sum(psutil.Process(pid).memory_info().rss for pid in pids) / 2**20)
         finally:
             command([GPULAB, "down", "--delete"], env)

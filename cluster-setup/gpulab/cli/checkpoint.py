@@ -46,13 +46,13 @@ def restore(checkpoint: str, name: str, *, yes: bool) -> None:
 def _agree(paths: LabPaths, record: Record, checkpoint: str) -> None:
     from autograders.connect import connect
     from gpulab import checkpoints, inventory
-    from gpulab.providers import embedded
+    from gpulab.providers import components
 
     again = f"gpulab checkpoint restore {checkpoint} --yes"
-    if not embedded.component_pids(paths):
+    if not components.pids(paths):
         what = "the lab is down, so nobody can say what would be lost"
         raise InputError(what, f"gpulab up, and try again; or go back all the same: {again}")
-    with connect(paths.kubeconfig, read_only=False) as api:
+    with connect(paths.admin_kubeconfig, read_only=False) as api:
         then = checkpoints.read(paths, record, checkpoint).inventory
         lost = inventory.lost(inventory.take(api), then)
     if not lost:

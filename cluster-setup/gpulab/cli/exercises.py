@@ -172,7 +172,7 @@ def _probes(exercise: Exercise, name: str) -> Mapping[str, Probe]:
     answers = read_answers(answers_file(exercise.id))
     if not dry_run.has_work(exercise.questions, answers):
         return {}
-    with connect(lab_paths(name).kubeconfig, read_only=False) as api:
+    with connect(lab_paths(name).admin_kubeconfig, read_only=False) as api:
         return dry_run.try_answers(api, exercise.questions, exercise.namespace, answers)
 
 

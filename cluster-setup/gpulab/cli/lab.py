@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from autograders.errors import InputError
-from gpulab.health import Status
+from gpulab.health import Component, Status
 from gpulab.lab import Record
 
 out = Console(soft_wrap=True)
@@ -24,11 +24,15 @@ def up(name: str, fleet: str, speed: float = 1.0, source: str | None = None) -> 
     from gpulab.paths import lab_paths
     from gpulab.sim.data import check_data
 
-    paths, began = lab_paths(name), time.monotonic()
+    paths = lab_paths(name)
     check_data(fleet)  # refused before minutes of building
+    began = time.monotonic()
     binaries.ensure(source)
+    if (took := time.monotonic() - began) > 1:  # they were not there
+        err.print(f"The control plane's programs are there ({took:.0f} s, once).")
+    began = time.monotonic()
     with err.status(f"Starting lab {name!r}"):
-        record = lifecycle.up(paths, fleet, speed)
+        record = lifecycle.up(paths, fleet, speed, say=lambda text: err.print(escape(text)))
     if record.fleet != fleet:
         err.print(f"Lab {name!r} keeps its fleet {record.fleet!r}; --fleet counts for a new lab.")
     if record.speed != speed:
@@ -93,7 +97,7 @@ def kubeconfig(name: str) -> None:
 
 
 def _show(found: Status) -> None:
-    table = Table("component", "pid", "port", "health", box=None, pad_edge=False)
+    table = Table("component", "pid", "port", "health", "restarted", box=None, pad_edge=False)
     for component in found.components:
         colour = "green" if component.health == "ok" else "red"
         table.add_row(
@@ -101,11 +105,22 @@ def _show(found: Status) -> None:
             str(component.pid or "-"),
             str(component.port or "-"),
             f"[{colour}]{escape(component.health)}[/]",
+            _restarts(component),
         )
     out.print(table)
+    if found.supervisor is None and found.state != "stopped":
+        out.print("The supervisor is stopped: what dies is not started again until `gpulab up`.")
     state = found.state if found.missing is None else f"{found.state}: {found.missing}"
     out.print(f"lab {found.name} ({found.provider}, fleet {found.fleet}, {found.gpus} GPUs)", state)
     for each in found.faults:
         out.print(f"fault at work: {each}", highlight=False)
     if found.jupyterlab:
         out.print(f"JupyterLab: {found.jupyterlab}", highlight=False)
+
+
+def _restarts(component: Component) -> str:
+    """How often the supervisor started it again, and when last, in the user's time."""
+    if component.restarted is None:
+        return ""
+    times = "once" if component.restarts == 1 else f"{component.restarts} times"
+    return f"{times}, last {component.restarted.astimezone():%H:%M:%S}"

@@ -31,7 +31,7 @@ def nodes(name: str, *, yes: bool) -> None:
         return only_nodes(paths, record, yes=yes)
     swaps = record.fleet != base.fleet
     lost = ["the nodes that an exercise brought, with every Pod on them"] * swaps
-    with connect(paths.kubeconfig, read_only=False) as api:
+    with connect(paths.admin_kubeconfig, read_only=False) as api:
         found = baseline.everything(api)
     lost += baseline.compared(found, base, nodes=not swaps).lines()
     lost += [f"fault {each.fault} on {each.node}" for each in faults.active(paths)]

@@ -1,97 +1,108 @@
 """Provider `embedded`: a real control plane as plain processes of this user, no containers.
 
-kwokctl makes, starts and stops etcd, kube-apiserver, kube-controller-manager, kube-scheduler and
-kwok. The simulated kubelets are one more process, started here.
+kwokctl makes etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok, and writes
+down how each is started. The simulated kubelets are one more process. A supervisor keeps all six.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
-import psutil
 
 from autograders.errors import InputError
-from gpulab import binaries, kubeconfig, pki, ports
+from gpulab import binaries, kubeconfig, pki, ports, programs, supervision
 from gpulab.lab import SERVED, Record, new_record, write_record
 from gpulab.paths import LabPaths, private_dir
-from gpulab.pki import private, write_private
-from gpulab.processes import ProcessFile, is_running
-from gpulab.providers import kwokctl, pausing
+from gpulab.private import private, write_private
+from gpulab.providers import components, kwokctl, pausing, repair
+from gpulab.providers.components import SIMULATOR
 from gpulab.sim.config import Config
-from gpulab.waiting import eventually
 
 NAME = "embedded"
-COMPONENTS = (
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok-controller",
-)
-SIMULATOR, METRICS = "simulator", "metrics"
-SIMULATED = {SIMULATOR: "kubelet", METRICS: "metrics"}  # one process; ports by component
 STOP_SECONDS = 20.0
 START_SECONDS = 120.0  # a cold disk on a laptop; the usual time is 3 s
+Say = Callable[[str], None]
 
 
 def create(paths: LabPaths, fleet: str, speed: float) -> Record:
     """Make the cluster's files and start it; returns while it is still coming up."""
-    programs = binaries.ensure()
-    chosen = ports.free_ports([*kwokctl.PORTS, *SERVED])
-    record = new_record(NAME, fleet, chosen, speed)
+    binaries.ensure()
+    repair.check_room(paths)
+    record = new_record(NAME, fleet, ports.free_ports([*kwokctl.PORTS, *SERVED]), speed)
     _clear(paths)
     private_dir(paths.kwok)
-    kubelet = pki.make_kubelet_pki(paths.pki)
-    pki.make_cluster_pki(paths.cluster / "pki", paths.pki)
-    _write_kubeconfigs(paths, record)
-    config = paths.root / "kwokctl.yaml"
-    etcd = pki.make_etcd_pki(paths.pki)
-    write_private(config, kwokctl.configuration(chosen, programs, kubelet, etcd).encode())
-    _start_simulator(paths, record, install=True)
-    _kwokctl(paths, "create", "cluster", "--config", str(config), "--kubeconfig", os.devnull)
-    write_record(paths, record)
+    with supervision.alone(paths):
+        repair.certificates(paths)
+        _write_kubeconfigs(paths, record)
+        _start_simulator(paths, record, install=True)
+        _make_control_plane(paths, record)
+        write_record(paths, record)
+        supervision.watch(paths, components.programs(paths))
     return record
 
 
-def start(paths: LabPaths, record: Record) -> None:
-    """Start what of an existing lab does not run; returns while it is still coming up."""
+def start(paths: LabPaths, record: Record, say: Say = lambda _: None) -> None:
+    """Start what of an existing lab does not run; returns while it is still coming up.
+
+    `say` is told what had to be mended.
+    """
     binaries.ensure()
+    repair.check_room(paths)
+    with supervision.alone(paths):
+        try:
+            _mend(paths, record, say)
+            _start_missing(paths, record)
+        finally:
+            if components.pids(paths):  # what runs is looked after, even if something cannot start
+                supervision.watch(paths, components.programs(paths))
+
+
+def _mend(paths: LabPaths, record: Record, say: Say) -> None:
+    """Make anew what was lost or damaged; that ends everything that runs with it."""
+    wrong = repair.certificates(paths)
     _write_kubeconfigs(paths, record)
-    pids = component_pids(paths)
+    damage = repair.damage(paths)
+    if damage:
+        wrong.append(damage)
+    for each in wrong:
+        say(f"Made anew: {each}")
+    if wrong:
+        _end_all(paths)
+    if damage or (not _control_plane(paths) and repair.is_outdated(paths, record)):
+        _check_ports(paths, record, [name for name in components.NAMES])
+        repair.check_data(paths)
+        _make_control_plane(paths, record)
+
+
+def _start_missing(paths: LabPaths, record: Record) -> None:
+    write_record(paths, record)  # both copies, whatever became of them
+    pids = components.pids(paths)
     pausing.resume_all(pids)
-    stopped = [name for name in COMPONENTS if name not in pids]
-    _forget(paths, stopped)
-    ports.check_free({n: p for n, p in record.ports.items() if n in _owners(stopped)}, paths.name)
-    if simulator(paths).read() is None:
-        ports.check_free({name: record.ports[name] for name in SERVED}, paths.name)
-        _start_simulator(paths, record, install=not record.operator)
-        write_record(paths, msgspec.structs.replace(record, operator=True))
-    if stopped:
-        _kwokctl(paths, "start", "cluster")
+    missing = [each for each in components.programs(paths) if each.name not in pids]
+    _check_ports(paths, record, [each.name for each in missing])
+    if "etcd" not in pids:
+        repair.check_data(paths)
+    for each in missing:
+        if each.name == SIMULATOR:
+            install = not record.operator or _still_to_install(paths)
+            write_record(paths, msgspec.structs.replace(record, operator=True))
+            _start_simulator(paths, record, install=install)
+        else:
+            programs.spawn(each)
+
+
+def _control_plane(paths: LabPaths) -> set[str]:
+    return components.pids(paths).keys() & set(components.NAMES)
 
 
 def stop(paths: LabPaths) -> None:
     """Stop every process of the lab; its state stays."""
-    simulator(paths).stop()
-    pids = component_pids(paths)
-    pausing.resume_all(pids)
-    if pids:
-        _kwokctl(paths, "stop", "cluster")
-        # kwokctl sends the signal and returns; ports are free only when the processes are gone
-        eventually(lambda: _alive(pids), STOP_SECONDS, "`gpulab down` again")
-    _kill_strays(paths)
-
-
-def kill(paths: LabPaths) -> None:
-    """End every process of a lab at once; for data that are about to be replaced."""
-    simulator(paths).stop()
-    _kill_strays(paths)
+    supervision.end(paths)
+    _end_all(paths)
 
 
 def delete(paths: LabPaths) -> None:
@@ -100,90 +111,80 @@ def delete(paths: LabPaths) -> None:
     shutil.rmtree(paths.root)
 
 
-def simulator(paths: LabPaths) -> ProcessFile:
-    return ProcessFile(paths.processes / f"{SIMULATOR}.json")
-
-
-def component_pids(paths: LabPaths) -> dict[str, int]:
-    """Pid of each component that runs and is this lab's (a pid may have gone to another)."""
-    found = {}
-    for name in COMPONENTS:
-        try:
-            pid = int((paths.cluster / "pids" / f"{name}.pid").read_text())
-            if str(paths.cluster) in " ".join(psutil.Process(pid).cmdline()):
-                found[name] = pid
-        except (FileNotFoundError, ValueError, psutil.Error):
-            continue
-    return found
-
-
 def _clear(paths: LabPaths) -> None:
     """End and remove what a creation that was killed has left."""
-    kill(paths)
+    stop(paths)
     shutil.rmtree(paths.kwok, ignore_errors=True)
     paths.causes.unlink(missing_ok=True)
 
 
-def _kill_strays(paths: LabPaths) -> None:
-    """End what no pid file names: a process whose start was interrupted before it was noted."""
-    programs = f"{paths.cluster / 'bin'}{os.sep}"
-    ours = ["-m", "gpulab.sim", str(paths.root / "simulator.json")]
-    strays = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or [""]
-        if words[0].startswith(programs) or words[-3:] == ours:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-            strays.append(process)
-    psutil.wait_procs(strays, STOP_SECONDS)
+def _end_all(paths: LabPaths) -> None:
+    if left := components.end_all(paths, STOP_SECONDS):
+        what = f"after {STOP_SECONDS:.0f} s still {', '.join(left)} running"
+        raise InputError(what, "`gpulab down` again")
 
 
 def restart_simulator(paths: LabPaths, record: Record) -> None:
-    """Start the simulated kubelets anew: they register every node of the fleet again."""
-    simulator(paths).stop()
-    ports.check_free({"kubelet": record.ports["kubelet"]}, paths.name)
+    """Start the simulated kubelets anew: they register every node of the fleet again.
+
+    Nobody else may start it meanwhile (`supervision.alone`).
+    """
+    components.end_simulator(paths, STOP_SECONDS)
+    _check_ports(paths, record, [SIMULATOR])
     _start_simulator(paths, record)
 
 
-def _alive(pids: Mapping[str, int]) -> str | None:
-    left = [name for name, pid in pids.items() if is_running(pid)]
-    return f"{', '.join(left)} running" if left else None
+def is_set_up(paths: LabPaths, record: Record) -> None:
+    """From now on nothing is installed again that a learner deletes."""
+    if _still_to_install(paths):
+        _configure_simulator(paths, record, install=False)
 
 
-def _owners(components: list[str]) -> set[str]:
-    return {port for port in kwokctl.PORTS if port.removesuffix("-peer") in components}
+def _still_to_install(paths: LabPaths) -> bool:
+    try:
+        return Config.read(components.simulator_config(paths)).install
+    except (OSError, msgspec.MsgspecError):
+        return False
 
 
-def _forget(paths: LabPaths, components: list[str]) -> None:
-    """Remove pid files of dead components: kwokctl would take a reused pid for a running one."""
-    for name in components:
-        (paths.cluster / "pids" / f"{name}.pid").unlink(missing_ok=True)
+def _check_ports(paths: LabPaths, record: Record, names: list[str]) -> None:
+    """InputError if another program has a port of one of these components."""
+    of_simulator = SERVED if SIMULATOR in names else ()
+    kept = [port for port in kwokctl.PORTS if port.removesuffix("-peer") in names]
+    ports.check_free({name: record.ports[name] for name in (*kept, *of_simulator)}, paths.name)
 
 
 def _write_kubeconfigs(paths: LabPaths, record: Record) -> None:
-    """Write the learner's kubeconfig and the grader's, which has a certificate of its own."""
+    """Write those of the administrator (gpulab itself), of the learner and of the grader."""
     cluster = paths.cluster / "pki"
     server = f"https://{ports.LOOPBACK}:{record.ports['kube-apiserver']}"
-    admin = pki.Pair(cluster / "admin.crt", cluster / "admin.key")
-    grader = pki.Pair(paths.pki / f"{pki.GRADER}.crt", paths.pki / f"{pki.GRADER}.key")
-    for path, user, pair in (
-        (paths.kubeconfig, "admin", admin),
-        (paths.grader_kubeconfig, pki.GRADER, grader),
+    for path, user, folder in (
+        (paths.admin_kubeconfig, "admin", cluster),
+        (paths.kubeconfig, pki.LEARNER, paths.pki),
+        (paths.grader_kubeconfig, pki.GRADER, paths.pki),
     ):
+        pair = pki.Pair(folder / f"{user}.crt", folder / f"{user}.key")
         kubeconfig.write(
             path, lab=paths.name, user=user, server=server, ca=cluster / "ca.crt", pair=pair
         )
 
 
 def _start_simulator(paths: LabPaths, record: Record, *, install: bool = False) -> None:
-    config = paths.root / "simulator.json"
-    write_private(config, Config.of(paths, record, install=install).to_json())
-    simulator(paths).start(
-        [sys.executable, "-m", "gpulab.sim", str(config)],
-        paths.logs / "simulator.log",
-        env=os.environ,
-        port=record.ports["kubelet"],
-    )
+    _configure_simulator(paths, record, install=install)
+    programs.spawn(components.simulator(paths))
+
+
+def _configure_simulator(paths: LabPaths, record: Record, *, install: bool) -> None:
+    config = Config.of(paths, record, install=install)
+    write_private(components.simulator_config(paths), config.to_json())
+
+
+def _make_control_plane(paths: LabPaths, record: Record) -> None:
+    """Have kwokctl write its files and start its five; data and certificates stay."""
+    repair.forget_configuration(paths)
+    config = paths.root / "kwokctl.yaml"
+    write_private(config, repair.expected(paths, record))
+    _kwokctl(paths, "create", "cluster", "--config", str(config), "--kubeconfig", os.devnull)
 
 
 def _kwokctl(paths: LabPaths, *arguments: str) -> None:
