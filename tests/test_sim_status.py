@@ -15,13 +15,12 @@ from gpulab.sim.status import (
     Conditions,
     Container,
     container_status,
-    parse,
     phase,
     running,
-    stamp,
     terminated,
     waiting,
 )
+from gpulab.sim.times import parse, stamp
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 SPEC: dict[str, Any] = {"name": "main", "image": "busybox"}

@@ -9,29 +9,36 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gpulab.sim import hooks, image_messages, inputs, messages, probes, pulling, references
+from gpulab.sim import (
+    execution,
+    hooks,
+    image_messages,
+    inputs,
+    messages,
+    probes,
+    pulling,
+    references,
+)
+from gpulab.sim.backoff import CrashBackoff
+from gpulab.sim.execution import KILLED
 from gpulab.sim.gpus import Gpu
 from gpulab.sim.messages import Event
 from gpulab.sim.program import (
-    Await,
     CannotStart,
     Exit,
-    Memory,
     Program,
-    Provide,
-    Require,
     Sleep,
     Surroundings,
 )
-from gpulab.sim.replay import Replay, Run
 from gpulab.sim.runtime import NodeState, World
-from gpulab.sim.status import Container, exit_reason, parse, running, terminated, waiting
+from gpulab.sim.status import Container, exit_reason, running, terminated, waiting
+from gpulab.sim.times import now, parse
 from gpulab.sim.turns import Turns
 
 OPERATOR = "gpu-operator"  # the namespace of NVIDIA's operator
 DRIVER, DRIVER_CONTAINER = "driver", "nvidia-driver-ctr"  # fact, and who provides it
 JOB_SECONDS = 5.0  # how long an unmodelled process under a Job takes to finish
-KILLED, TERMINATED = 137, 143  # 128 + SIGKILL, 128 + SIGTERM
+TERMINATED = 143  # 128 + SIGTERM
 Say = Callable[[Container, Event], Awaitable[None]]
 Pod = dict[str, Any]
 
@@ -54,15 +61,11 @@ class Lifecycle:
         self.up = asyncio.Event()  # set while a sidecar counts as started
         self._say, self._turns, self._ip = say, turns, ip
         self._puller = pulling.Puller(self)
-        self._since = _now()
-        self._failures = container.restarts
-        self._allowed = self._delay = 0.0  # time of the next start, and how long it was put off
-        # the end that has been counted: after a restart of the simulator, the one in the status
-        self._counted: dict[str, Any] | None = None
+        self._since = now()
+        self._backoff = CrashBackoff(container.restarts)
         self._inputs = inputs.Inputs()
         self._changed = asyncio.Event()
         self._told: set[str] = set()
-        self._spared = False  # whether a failed probe has had its first restart
 
     # -- what the Pod, its probes and the kubelet server use
 
@@ -111,7 +114,7 @@ class Lifecycle:
     @property
     def hurried(self) -> bool:
         """Whether it is a container of the GPU Operator's in a lab that is coming up."""
-        return self.operand and self.world.pace.hurried(_now(exact=True))
+        return self.operand and self.world.pace.hurried(now(exact=True))
 
     @property
     def operand(self) -> bool:
@@ -155,38 +158,13 @@ class Lifecycle:
 
     def recall(self) -> bool:
         """Provide again what this container provided before a restart of ours; False if nothing."""
-        program = self.program()
-        if not isinstance(program, Program):
-            return False
-        if self.container.exit_code == 0:
-            ended = parse(self.container.state["terminated"]["finishedAt"])
-            left = [(Provide(fact, stays=True), ended) for fact in program.leaves]
-        elif self.container.running and program.provides:
-            since = self.started_at(self.container.state["running"])
-            replay = Replay(program.script, since, self.node.facts)
-            left = [(e, since) for e in replay.until(_now(exact=True)) if isinstance(e, Provide)]
-            self._provide_started(since)
-        else:
-            return False
-        return any([self._recall(event, at) for event, at in left])
-
-    def _provide_started(self, at: dt.datetime) -> None:
-        if not self.container.started or "startupProbe" not in self.container.spec:
-            return
-        program = self.program()
-        if isinstance(program, Program) and program.once_started:
-            self.node.facts.provide(program.once_started, self._key, at)
-
-    def _recall(self, event: Provide, at: dt.datetime) -> bool:
-        fresh = not self.node.facts.holds(event.fact)
-        self.node.facts.provide(event.fact, self._owner(event), at)
-        return fresh
+        return execution.recall(self)
 
     def vanish(self) -> None:
         """The Pod is gone: its process, and what that provided, go with it."""
         if self.container.running:
             self.terminate(KILLED)
-        self.node.facts.withdraw(self._key)
+        self.node.facts.withdraw(self.key)
 
     async def say(self, event: Event) -> None:
         await self._say(self.container, event)
@@ -195,7 +173,7 @@ class Lifecycle:
         """Have the Pod's status written with what this container shows now."""
         if self.container.started:
             self.up.set()
-            self._provide_started(_now(exact=True))
+            execution.provide_started(self, now(exact=True))
         await self._turns.note()
 
     async def wait_as(self, reason: str, message: str, seconds: float) -> float:
@@ -219,9 +197,9 @@ class Lifecycle:
     def terminate(self, code: int, reason: str = "") -> None:
         """Note that the process has ended now."""
         container = self.container
-        self.node.facts.withdraw(self._key)
+        self.node.facts.withdraw(self.key)
         since = parse(container.state["running"]["startedAt"])
-        until = max(_now(), since)
+        until = max(now(), since)
         reason = reason or exit_reason(code)
         container.state = terminated(code, reason, since, until, container.container_id)
         container.started = container.ready = False
@@ -258,19 +236,7 @@ class Lifecycle:
     def _held_back(self) -> float:
         """Seconds until the container may start again after it ended."""
         ended = self.container.state.get("terminated") or self.container.last.get("terminated")
-        if ended and ended != self._counted:
-            self._count_failure(ended)
-        return self._allowed - self._now()
-
-    def _count_failure(self, ended: dict[str, Any]) -> None:
-        """Restart at once the first time, then after 10 s, 20 s … 300 s."""
-        self._counted, self._failures = ended, self._failures + 1
-        ran = (parse(ended["finishedAt"]) - parse(ended["startedAt"])).total_seconds()
-        if messages.CRASH_LOOP_BACKOFF.reset_s < ran < 10**9:  # not one that never started
-            self._failures = 1
-        if self._failures > 1:
-            delay = messages.CRASH_LOOP_BACKOFF.delay(self._failures - 1)
-            self._allowed, self._delay = self._now() + delay, delay
+        return self._backoff.left(ended, self._now())
 
     async def _back_off(self, left: float) -> float:
         container, meta = self.container, self.pod["metadata"]
@@ -278,7 +244,7 @@ class Lifecycle:
             container.last = container.state
         who = (container.name, meta["name"], meta["namespace"], meta["uid"])
         await self.say(messages.crash_back_off(*who))
-        text = messages.crash_back_off_waiting(self._delay, *who)
+        text = messages.crash_back_off_waiting(self._backoff.delay, *who)
         return await self.wait_as(
             messages.CRASH_LOOP_BACK_OFF, text, min(left, messages.SYNC_SECONDS)
         )
@@ -310,7 +276,7 @@ class Lifecycle:
             await self.say(messages.container_error(text))
             self._fail_start(text)
             return await self._give_up(messages.RUN_CONTAINER_ERROR, text)
-        self._since = _now(exact=True)
+        self._since = now(exact=True)
         container.state = running(self._since)
         await self.say(messages.started())
         if failure := await hooks.post_start(self):
@@ -343,7 +309,7 @@ class Lifecycle:
         """Wait until the process exits, a probe gives it up, or a new image replaces it."""
         if self.container.started:
             self.up.set()
-        exited = asyncio.ensure_future(self._exit())
+        exited = asyncio.ensure_future(execution.run(self))
         sick = asyncio.ensure_future(probes.watch(self))
         change = asyncio.ensure_future(self._changed.wait())
         tasks: set[asyncio.Future[Any]] = {exited, sick, change}
@@ -361,19 +327,15 @@ class Lifecycle:
             return
         self._changed.clear()
         await self.kill(self._grace(""), messages.killing_changed(self.container.name))
-        self._failures = -1  # the replacement starts at once, and counts as no failure
+        self._backoff.replace()
 
     async def _kill_sick(self, probe: str) -> None:
-        """End a container whose probe failed; the first time, that does not count for back-off.
-
-        A kubelet kills and restarts in one sync, before it has seen that the container ended.
-        """
+        """End a container whose probe failed; the first time, that does not count for back-off."""
         name, init = self.container.name, self.container.init
         stays_down = self.pod["spec"]["restartPolicy"] == "Never" and not self.container.sidecar
         why = messages.killing_unhealthy(name, probe, init)
         await self.kill(self._grace(probe), messages.killing(name) if stays_down else why)
-        if not self._spared:
-            self._spared, self._counted = True, self.container.state.get("terminated")
+        self._backoff.spare(self.container.state.get("terminated"))
         if self._ended():
             await self.note()
 
@@ -383,38 +345,11 @@ class Lifecycle:
         whole = self.pod["spec"].get("terminationGracePeriodSeconds", 30)
         return float(own if own is not None else whole)
 
-    async def _exit(self) -> tuple[int, str]:
-        """Exit code and reason, when it is time; also for a process that started long ago."""
-        program = self.program()
-        assert isinstance(program, Program)
-        run = Run(program.script, self.started_at(self.container.state["running"]))
-        facts = self.node.facts
-        for event in run:
-            if isinstance(event, Sleep):
-                due = (run.clock.now - _now(exact=True)).total_seconds() + event.seconds
-                await asyncio.sleep(max(due, 0.001))  # also a loop without pause lets others run
-            elif isinstance(event, Provide):
-                facts.provide(event.fact, self._owner(event), run.clock.now)
-            elif isinstance(event, Require) and facts.holds(event.fact) is not event.present:
-                return 1, ""
-            elif isinstance(event, Await):
-                await facts.wait(event.fact, event.present)
-                run.waited(facts.since(event.fact, event.present) or _now(exact=True))
-            elif isinstance(event, Memory) and self._exceeds(event):
-                return KILLED, messages.OOM_KILLED
-        return run.code or 0, ""
-
-    def _exceeds(self, use: Memory) -> bool:
-        """Whether the kernel ends the process: over its limit, or over all that the node has."""
-        node = self.node.node.shape.group.memory_gib * 2**30
-        limit = self.container.memory_limit
-        return use.mib * 2**20 > (node if limit is None else min(limit, node))
-
     def _fail_start(self, text: str) -> None:
         never = dt.datetime.fromtimestamp(0, dt.UTC)  # as containerd reports what never ran
         cid = self.container.container_id
         code = messages.START_ERROR_EXIT_CODE
-        self.container.state = terminated(code, messages.START_ERROR, never, _now(), cid, text)
+        self.container.state = terminated(code, messages.START_ERROR, never, now(), cid, text)
 
     async def tell_once(self, reason: str, message: str) -> None:
         """Record an event of ours that one container needs to see only once."""
@@ -427,21 +362,13 @@ class Lifecycle:
         return asyncio.get_running_loop().time() * self.world.speed
 
     @property
-    def _key(self) -> str:
+    def key(self) -> str:
+        """As the owner of facts."""
         return f"{self.pod['metadata']['uid']}/{self.container.name}"
-
-    def _owner(self, event: Provide) -> str:
-        return str(self.pod["metadata"]["uid"]) if event.stays else self._key
 
     def _under_job(self) -> bool:
         owners = self.pod["metadata"].get("ownerReferences") or []
         return any(owner["kind"] == "Job" for owner in owners)
-
-
-def _now(*, exact: bool = False) -> dt.datetime:
-    """The time, in whole seconds as status holds it, so that a restart reads what was meant."""
-    now = dt.datetime.now(dt.UTC)
-    return now if exact else now.replace(microsecond=0)
 
 
 def _image_id(image: str) -> str:

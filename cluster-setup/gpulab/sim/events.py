@@ -11,7 +11,7 @@ import aiohttp
 
 from gpulab.sim.api import Api, ApiError
 from gpulab.sim.messages import Event
-from gpulab.sim.status import stamp
+from gpulab.sim.times import stamp
 
 log = logging.getLogger(__name__)
 MAX_KNOWN = 4096  # as many as client-go's correlator keeps

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 
-from gpulab.sim import admission, messages, references, sandbox
+from gpulab.sim import admitting, messages, references, sandbox, takeover
 from gpulab.sim.api import ApiError
 from gpulab.sim.container import Lifecycle
-from gpulab.sim.devices import DevicesUnavailable
 from gpulab.sim.messages import Event
-from gpulab.sim.nodes import GPU
-from gpulab.sim.report import Report, placed, readiness_gates
+from gpulab.sim.report import Report, readiness_gates
 from gpulab.sim.runtime import NodeState, Trouble, World
-from gpulab.sim.status import Container, gpus_of, waiting
+from gpulab.sim.status import Container, waiting
 from gpulab.sim.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -68,8 +65,9 @@ class PodWorker:
             self._node.admitted[self._uid] = self.pod
         if self.ip and not final and not self._on_host_network():
             self._node.addresses.restore(self.ip)
-        for entry, lifecycle in self._entries():
-            self._restore(entry, lifecycle.container, final)
+        takeover.take_over(self._node, self.pod, [each.container for each in self.lifecycles])
+        if final:
+            self._node.devices.free(self._uid)
 
     def recall(self) -> bool:
         """Provide what its containers provided before; whether anything was new."""
@@ -211,43 +209,16 @@ class PodWorker:
         self._free()
 
     async def _admit(self) -> bool:
-        """Allocate devices and ask the node's predicates; a Pod that fails them is rejected."""
-        asked = {id(c): gpus_of(c.container.spec) for c in self.lifecycles}
-        mains = sum(asked[id(c)] for c in self.mains)
-        total = max([mains, *(asked[id(c)] for c in self.inits)])
-        if total and (event := await sandbox.plugin_problem(self._node)):
+        """Ask the node for devices and room; a Pod that does not get them is rejected."""
+        inits, mains = ([c.container for c in group] for group in (self.inits, self.mains))
+        event = await admitting.admit(self._world, self._node, self.pod, inits, mains)
+        if event is not None:
             await self._reject(event)
             return False
-        try:
-            given = self._node.devices.take(total, self._uid)
-        except DevicesUnavailable as error:
-            await self._reject(messages.devices_unavailable(GPU, error.asked, error.free))
-            return False
-        if event := await self._refusal():
-            self._node.devices.free(self._uid)
-            await self._reject(event)
-            return False
-        self._node.admitted[self._uid] = self.pod
-        for lifecycle in self.inits:  # an init container's devices are reused by the next ones
-            lifecycle.container.gpus = given[: asked[id(lifecycle)]]
-        for lifecycle in self.mains:
-            count = asked[id(lifecycle)]
-            lifecycle.container.gpus, given = given[:count], given[count:]
         reason = messages.POD_INITIALIZING if self.inits else messages.CONTAINER_CREATING
         for lifecycle in self.lifecycles:
             lifecycle.container.state = waiting(reason)
         return True
-
-    async def _refusal(self) -> Event | None:
-        """Ask the node's predicates about a Pod that no scheduler placed.
-
-        A kubelet asks them about every Pod; the scheduler has just answered the same for its own.
-        """
-        if placed(self.pod):
-            return None
-        node = await self._world.api.get(f"/api/v1/nodes/{self._node.node.name}")
-        labels, room = node["metadata"].get("labels") or {}, node["status"]["allocatable"]
-        return admission.refusal(self.pod, labels, room, self._node.admitted.values())
 
     async def _reject(self, event: Event) -> None:
         await self._say(None, event)
@@ -387,40 +358,6 @@ class PodWorker:
             turns=self._turns,
             ip=lambda: self.ip,
         )
-
-    def _entries(self) -> Iterator[tuple[dict[str, Any], Lifecycle]]:
-        status = self.pod["status"]
-        entries = {
-            entry["name"]: entry
-            for key in (
-                "initContainerStatuses",
-                "containerStatuses",
-                "ephemeralContainerStatuses",
-            )
-            for entry in status.get(key) or []
-        }
-        for lifecycle in self.lifecycles:
-            if entry := entries.get(lifecycle.container.name):
-                yield entry, lifecycle
-
-    def _restore(self, entry: dict[str, Any], container: Container, final: bool) -> None:
-        container.state = entry.get("state") or {}
-        container.last = entry.get("lastState") or {}
-        container.restarts = entry["restartCount"]
-        container.started = bool(entry.get("started"))
-        container.ready = entry["ready"] and "running" in container.state
-        container.container_id = entry.get("containerID", "")
-        container.image_id = entry.get("imageID", "")
-        if container.image_id:
-            self._node.images.add(container.spec["image"])
-        held = [
-            resource["resourceID"]
-            for entry_ in entry.get("allocatedResourcesStatus") or []
-            for resource in entry_["resources"]
-        ]
-        container.gpus = self._node.devices.restore(held, self._uid)
-        if final:
-            self._node.devices.free(self._uid)
 
 
 def _specs(pod: Pod, key: str) -> list[dict[str, Any]]:

@@ -8,15 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpulab.sim.messages import Verdict
-from gpulab.sim.status import (
-    Conditions,
-    Container,
-    container_status,
-    parse,
-    phase,
-    pod_resources,
-    stamp,
-)
+from gpulab.sim.status import Conditions, Container, container_status, phase, pod_resources
+from gpulab.sim.times import parse, stamp
 
 Pod = dict[str, Any]
 FINAL = ("Succeeded", "Failed")

@@ -11,6 +11,7 @@ from autograders.cluster.quantities import parse as quantity
 from gpulab.sim import image_messages, messages
 from gpulab.sim.gpus import Gpu
 from gpulab.sim.nodes import GPU
+from gpulab.sim.times import stamp
 
 State = dict[str, Any]
 
@@ -19,15 +20,6 @@ def gpus_of(container: Mapping[str, Any]) -> int:
     """GPUs that a container asks for."""
     limits = (container.get("resources") or {}).get("limits") or {}
     return int(limits.get(GPU, 0))
-
-
-def stamp(moment: dt.datetime) -> str:
-    """RFC 3339 in whole seconds, as metav1.Time."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse(text: str) -> dt.datetime:
-    return dt.datetime.fromisoformat(text)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from gpulab.sim.operator.plan import Plan
 from gpulab.sim.operator.status import READY
 from gpulab.sim.pace import Pace
 from gpulab.sim.runtime import NodeState
-from gpulab.sim.status import stamp
+from gpulab.sim.times import stamp
 
 log = logging.getLogger(__name__)
 Object = dict[str, Any]

@@ -17,7 +17,7 @@ from gpulab.sim.program import CannotStart
 from gpulab.sim.replay import Line, Replay
 from gpulab.sim.server.containers import container
 from gpulab.sim.shell.process import raw
-from gpulab.sim.status import parse
+from gpulab.sim.times import parse
 
 FOLLOW_SECONDS = 0.2  # how often a followed log is looked at
 # A status has whole seconds: a process may have written up to the end of its last one.

@@ -21,7 +21,7 @@ from autograders.cluster.quantities import parse
 from gpulab.sim.api import MERGE, Api, ApiError, Object
 from gpulab.sim.config import Config, Identity
 from gpulab.sim.server.app import listen
-from gpulab.sim.status import stamp
+from gpulab.sim.times import stamp
 
 PROXY = "gpulab-admin"
 GROUP = "metrics.k8s.io/v1beta1"
