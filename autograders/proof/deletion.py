@@ -22,15 +22,25 @@ class Line:
     """As it is written, on one line."""
     index: int
     """Its place among all such statements."""
+    function: str
+    """In which it stands."""
 
 
 def lines_of(exercise: Exercise) -> list[Line]:
     """Find every statement that calls an `expect…` function for nothing but its refusal."""
     tree = ast.parse((exercise.folder / "checks.py").read_bytes())
     return [
-        Line(each.lineno, " ".join(ast.unparse(each).split()), index)
+        Line(each.lineno, " ".join(ast.unparse(each).split()), index, function_of(tree, each))
         for index, each in enumerate(expectations(tree))
     ]
+
+
+def function_of(tree: ast.Module, statement: ast.Expr) -> str:
+    """The name of the function of checks.py that holds it."""
+    for each in tree.body:
+        if isinstance(each, ast.FunctionDef) and statement in ast.walk(each):
+            return each.name
+    return ""
 
 
 def expectations(tree: ast.AST) -> Iterator[ast.Expr]:
