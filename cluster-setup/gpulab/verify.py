@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,7 @@ AT_ONCE = 3
 Seeded = tuple[Exercise, str | None]
 """An exercise with its values, and what these were drawn from."""
 MakeLab = Callable[[], tuple[LabPaths, Record]]
+MAKING = threading.Lock()
 READ = (Record, ProcessRecord, given.Given, probing.Before, Rules)
 """Types of files that proofs read side by side."""
 Told = Callable[[Exercise, Case], None]
@@ -224,9 +226,15 @@ def lab_for(fleet: str, name: str | None) -> Iterator[MakeLab]:
     check_data(fleet)
     paths = lab_paths(f"verify-{os.getpid()}-{Path(fleet).stem}"[:40].strip("-"))
     try:
-        yield lambda: (paths, lifecycle.up(paths, fleet, SPEED, lasting=False))
+        yield lambda: (paths, made(paths, fleet))
     finally:
         lifecycle.down(paths, delete=True)
+
+
+def made(paths: LabPaths, fleet: str) -> Record:
+    """Make one lab at a time: kwok gives up if its API server takes half a minute to come up."""
+    with MAKING:
+        return lifecycle.up(paths, fleet, SPEED, lasting=False)
 
 
 def drawn(folder: Path, seed: str) -> tuple[Exercise, str | None]:
