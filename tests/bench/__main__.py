@@ -1,7 +1,7 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
-python -m tests.bench [start] [checkpoint] [healing] [operator] [pods] [grade] [verdicts] [memory]
-                      [scale] [verify] [--runs 7]
+python -m tests.bench [start] [checkpoint] [healing] [reset] [operator] [pods] [grade]
+                      [verdicts] [memory] [scale] [verify] [--runs 7]
 """
 
 from __future__ import annotations
@@ -10,13 +10,25 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from tests.bench import checkpoint, grade, healing, memory, operator, pods, scale, start, verdicts
+from tests.bench import (
+    checkpoint,
+    grade,
+    healing,
+    memory,
+    operator,
+    pods,
+    reset,
+    scale,
+    start,
+    verdicts,
+)
 from tests.bench.measure import Row, show
 
 BENCHMARKS = {
     "start": start.measure,
     "checkpoint": checkpoint.measure,
     "healing": healing.measure,
+    "reset": reset.measure,
     "operator": operator.measure,
     "pods": pods.measure,
     "grade": grade.measure,
