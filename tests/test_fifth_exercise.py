@@ -43,7 +43,7 @@ def test_it_is_proven_with_no_code_changed_elsewhere(with_fifth: Path, lab: Lab)
     (proof,) = found["exercises"]
     kinds = {each["kind"] for each in proof["cases"]}
     assert {"wrong answer", "alternative", "mutant", "expect-line deleted"} <= kinds
-    assert len(proof["cases"]) > 25
+    assert len(proof["cases"]) >= 25
 
 
 @pytest.mark.live
