@@ -64,7 +64,7 @@ def reserving(lab: Lab) -> Any:
     paths = LabPaths(lab.name, lab.root)
     record = read_record(paths)
     assert record
-    with connect(paths.kubeconfig, read_only=False) as admin:
+    with connect(paths.admin_kubeconfig, read_only=False) as admin:
         reserved.reserve(admin, USER)
         with grants.granted(admin, [Grant(USER, WORKLOADS, "default")]):
             yield identified(paths, record)

@@ -64,7 +64,7 @@ def begin(paths: LabPaths, exercise: Exercise) -> str | None:
     """Apply setup.yaml and record what it made; kubectl's words, or None if that was done."""
     with (
         connect(paths.grader_kubeconfig) as api,
-        connect(paths.kubeconfig, read_only=False) as admin,
+        connect(paths.admin_kubeconfig, read_only=False) as admin,
     ):
         before = read(paths, exercise.id)
         if before and before.namespace_uid == namespace_uid(api, exercise.namespace):

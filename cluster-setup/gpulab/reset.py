@@ -29,7 +29,7 @@ SYSTEM = frozenset(
 def reset(paths: LabPaths, exercise: Exercise) -> None:
     """Give the starting state again."""
     with (
-        connect(paths.kubeconfig, read_only=False) as admin,
+        connect(paths.admin_kubeconfig, read_only=False) as admin,
         connect(paths.grader_kubeconfig) as api,
     ):
         there, wanted = expect_ours(admin, exercise), namespaces(exercise)
@@ -68,7 +68,7 @@ def restore(
 
 def refuse_foreign(paths: LabPaths, exercise: Exercise) -> None:
     """Say so before a start, too: a later reset would empty the namespace."""
-    with connect(paths.kubeconfig, read_only=False) as api:
+    with connect(paths.admin_kubeconfig, read_only=False) as api:
         expect_ours(api, exercise)
 
 
