@@ -65,14 +65,6 @@ def _keep(api: Api, paths: LabPaths, record: Record) -> None:
         snapshot.result()
 
 
-def checkpoint(paths: LabPaths, record: Record, name: str) -> None:
-    """Keep the state of a lab that runs."""
-    if not components.pids(paths):
-        raise InputError(f"lab {paths.name!r} is down", f"gpulab up --name {paths.name}")
-    with locked(paths):
-        checkpoints.save(paths, record, name)
-
-
 def go_back(paths: LabPaths, record: Record, name: str) -> None:
     """Give a lab the state of a checkpoint, whether it runs or not; then it is ready."""
     with locked(paths):

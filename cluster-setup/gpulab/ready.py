@@ -14,8 +14,8 @@ from autograders.connect import Api, ApiAbsent, ApiProblem, Unreachable
 from autograders.errors import InputError
 from gpulab import faults
 from gpulab.fleets import load_fleet, shapes
+from gpulab.pairs import LEARNERS
 from gpulab.paths import ROOT, LabPaths
-from gpulab.pki import LEARNERS
 from gpulab.providers import components
 from gpulab.sim.operator.labels import change
 from gpulab.sim.operator.policy import in_charge
