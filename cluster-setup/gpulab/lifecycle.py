@@ -86,7 +86,7 @@ def _resume(paths: LabPaths, record: Record, say: Say = lambda _: None) -> None:
     embedded.start(paths, record, say)
     with connect(paths.admin_kubeconfig, read_only=False) as api:
         ready.wait_for_api(api, paths, READY_SECONDS)
-        if ready.lost_nodes(api, record.fleet):
+        if ready.lost_nodes(api, paths, record.fleet, READY_SECONDS):
             with supervision.alone(paths):
                 embedded.restart_simulator(paths, record)
         ready.wait(api, paths, record.fleet, _patience(record.fleet), fresh=False)
