@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,7 @@ from gpulab.paths import LabPaths
 from gpulab.pki import Pair
 from gpulab.ports import LOOPBACK
 from gpulab.programs import is_paused
+from gpulab.providers import components
 from tests.conftest import Lab, Object, eventually, make_lab, said
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
@@ -95,8 +97,6 @@ def test_a_paused_scheduler_that_is_killed_stays_paused(precious: Lab) -> None:
 
 def _seen_paused(lab: Lab) -> bool:
     """The supervisor has looked twice since."""
-    import time
-
     time.sleep(2 * supervisor.LOOK + 0.5)
     return True
 
@@ -132,6 +132,17 @@ def test_two_ups_at_once_heal_and_start_nothing_twice(precious: Lab) -> None:
         both = list(pool.map(lambda _: precious.gpulab("up", seconds=180), range(2)))
     assert [done.returncode for done in both] == [0, 0], [done.stderr for done in both]
     assert len(precious.processes()) == 7
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2, 4])
+def test_a_kill_while_up_waits_is_healed_too(precious: Lab, seconds: float) -> None:
+    assert precious.gpulab("down").returncode == 0
+    with precious.begin("up") as running:
+        started = eventually(lambda: components.pids(paths(precious)).get("kube-apiserver"), 30)
+        time.sleep(seconds)
+        psutil.Process(started).kill()
+        _, stderr = running.communicate(timeout=240)
+    assert running.returncode == 0, stderr
 
 
 def test_down_wins_against_healing(precious: Lab) -> None:

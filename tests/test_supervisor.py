@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -164,3 +165,12 @@ def test_a_program_that_is_not_there_is_no_end(paths: LabPaths) -> None:
     find = watched(paths, gone, program(paths, "a"))
     find("a")
     eventually(lambda: healing(paths, "gone").again >= 2, 10)
+
+
+def test_a_zombie_counts_as_ended(tmp_path: Path) -> None:
+    """Its parent may never ask; here that is this process."""
+    child = subprocess.Popen([sys.executable, "-c", WAITS])
+    began = time.monotonic()
+    assert kill([psutil.Process(child.pid)], 20) == []
+    assert time.monotonic() - began < 15
+    assert child.wait(5) < 0

@@ -16,10 +16,10 @@ import msgspec
 from autograders.connect import connect
 from autograders.errors import InputError
 from gpulab import inventory
-from gpulab.lab import Record
+from gpulab.lab import Record, locked
 from gpulab.paths import LabPaths, private_dir
-from gpulab.pki import write_private
-from gpulab.providers import snapshot
+from gpulab.private import write_private
+from gpulab.providers import components, snapshot
 
 DATA, ABOUT, GIVEN = "etcd.db", "checkpoint.json", "given"
 MADE = "as-made"
@@ -36,6 +36,14 @@ class Checkpoint(msgspec.Struct, frozen=True):
     operator: bool
     inventory: dict[str, str]
     """What was there, to say later what going back would cost."""
+
+
+def save_running(paths: LabPaths, record: Record, name: str) -> None:
+    """Keep the state of a lab, while no other command changes it; it must run."""
+    if not components.pids(paths):
+        raise InputError(f"lab {paths.name!r} is down", f"gpulab up --name {paths.name}")
+    with locked(paths):
+        save(paths, record, name)
 
 
 def save(paths: LabPaths, record: Record, name: str) -> None:

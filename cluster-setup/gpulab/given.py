@@ -18,7 +18,7 @@ from gpulab import kubectl
 from gpulab.discovery import kinds
 from gpulab.made import Made, recorded
 from gpulab.paths import LabPaths, private_dir
-from gpulab.pki import write_private
+from gpulab.private import write_private
 
 AS_FOUND = "as-found"
 ACCOUNT_SECONDS = 20.0

@@ -17,8 +17,8 @@ from autograders.connect import ApiAbsent, ApiProblem, connect
 from autograders.errors import InputError
 from gpulab import faults, jupyter, ready, supervision, supervisor
 from gpulab.lab import Record
+from gpulab.pairs import EtcdPki, KubeletPki, Pair
 from gpulab.paths import LabPaths
-from gpulab.pki import EtcdPki, KubeletPki, Pair
 from gpulab.ports import LOOPBACK
 from gpulab.providers import components, pausing
 from gpulab.supervisor import Healing

@@ -15,8 +15,8 @@ import msgspec
 from autograders.errors import InputError
 from gpulab.lab import Record
 from gpulab.paths import LabPaths, private_dir, work
-from gpulab.pki import write_private
 from gpulab.ports import LOOPBACK, is_free
+from gpulab.private import write_private
 from gpulab.processes import ProcessFile
 from gpulab.waiting import eventually
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from gpulab.pki import Pair, write_private
+from gpulab.pairs import Pair
+from gpulab.private import write_private
 
 
 def write(path: Path, *, lab: str, user: str, server: str, ca: Path, pair: Pair) -> None:

@@ -65,14 +65,6 @@ def _keep(api: Api, paths: LabPaths, record: Record) -> None:
         snapshot.result()
 
 
-def checkpoint(paths: LabPaths, record: Record, name: str) -> None:
-    """Keep the state of a lab that runs."""
-    if not components.pids(paths):
-        raise InputError(f"lab {paths.name!r} is down", f"gpulab up --name {paths.name}")
-    with locked(paths):
-        checkpoints.save(paths, record, name)
-
-
 def go_back(paths: LabPaths, record: Record, name: str) -> None:
     """Give a lab the state of a checkpoint, whether it runs or not; then it is ready."""
     with locked(paths):
@@ -94,7 +86,7 @@ def _resume(paths: LabPaths, record: Record, say: Say = lambda _: None) -> None:
     embedded.start(paths, record, say)
     with connect(paths.admin_kubeconfig, read_only=False) as api:
         ready.wait_for_api(api, paths, READY_SECONDS)
-        if ready.lost_nodes(api, record.fleet):
+        if ready.lost_nodes(api, paths, record.fleet, READY_SECONDS):
             with supervision.alone(paths):
                 embedded.restart_simulator(paths, record)
         ready.wait(api, paths, record.fleet, _patience(record.fleet), fresh=False)

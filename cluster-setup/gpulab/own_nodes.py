@@ -9,7 +9,7 @@ from autograders.errors import InputError
 from autograders.load import Exercise
 from gpulab.lab import Record
 from gpulab.paths import home, private_dir
-from gpulab.pki import write_private
+from gpulab.private import write_private
 
 
 def fleet_of(exercise: Exercise) -> str:

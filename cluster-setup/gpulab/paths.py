@@ -129,6 +129,11 @@ class LabPaths:
         return self.root / "causes.json"
 
     @property
+    def probing(self) -> Path:
+        """There while an exercise is tried: how to put back what is changed for that."""
+        return self.root / "probing.json"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -21,15 +21,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gpulab.pairs import APISERVER_CLIENT as APISERVER_CLIENT
+from gpulab.pairs import ETCD_CLIENT as ETCD_CLIENT
+from gpulab.pairs import LEARNER as LEARNER
+from gpulab.pairs import LEARNERS as LEARNERS
+from gpulab.pairs import EtcdPki as EtcdPki
+from gpulab.pairs import KubeletPki as KubeletPki
+from gpulab.pairs import Pair as Pair
+from gpulab.pairs import pair_of
 from gpulab.ports import LOOPBACK
 from gpulab.private import private as private
 from gpulab.private import write_private as write_private
 
-APISERVER_CLIENT = "kube-apiserver-kubelet-client"  # the name that kubeadm gives it, too
-ETCD_CLIENT = "kube-apiserver-etcd-client"
 GRADER = "gpulab-grader"
-LEARNER = "learner"
-LEARNERS = "gpulab:learners"  # his group, so that a lesson's guard can name it
 METRICS = "metrics-server.kube-system.svc"  # as the API server calls who serves metrics
 LIFETIME = dt.timedelta(days=3650)
 SPARE = dt.timedelta(days=1)  # one that expires so soon would do so while the lab runs
@@ -45,57 +49,6 @@ APISERVER_NAMES = [
     ),
     x509.IPAddress(ipaddress.ip_address("10.0.0.1")),  # the Service `kubernetes`
 ]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A certificate and its private key as PEM files."""
-
-    crt: Path
-    key: Path
-
-
-@dataclass(frozen=True)
-class KubeletPki:
-    """What the kubelet server and the API server need to trust each other."""
-
-    folder: Path
-
-    @property
-    def ca(self) -> Pair:
-        return _pair(self.folder, "kubelet-ca")
-
-    @property
-    def server(self) -> Pair:
-        return _pair(self.folder, "kubelet")
-
-    @property
-    def client(self) -> Pair:
-        return _pair(self.folder, APISERVER_CLIENT)
-
-
-@dataclass(frozen=True)
-class EtcdPki:
-    """What etcd and the API server need; no other certificate opens etcd."""
-
-    folder: Path
-
-    @property
-    def ca(self) -> Pair:
-        return _pair(self.folder, "etcd-ca")
-
-    @property
-    def server(self) -> Pair:
-        """Of etcd, for its clients and its peers."""
-        return _pair(self.folder, "etcd")
-
-    @property
-    def client(self) -> Pair:
-        return _pair(self.folder, ETCD_CLIENT)
-
-
-def _pair(folder: Path, name: str) -> Pair:
-    return Pair(folder / f"{name}.crt", folder / f"{name}.key")
 
 
 def make_kubelet_pki(folder: Path) -> KubeletPki:
@@ -125,9 +78,9 @@ def make_etcd_pki(folder: Path) -> EtcdPki:
 def make_cluster_pki(folder: Path, own: Path) -> None:
     """Write ca and admin as kwokctl names them, and the clients' certificates into `own`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = _make_authority(_pair(folder, "ca"), "gpulab-ca")
+    authority = _make_authority(pair_of(folder, "ca"), "gpulab-ca")
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    admin, key = _pair(folder, "admin"), _signing_key(folder / "admin.key")
+    admin, key = pair_of(folder, "admin"), _signing_key(folder / "admin.key")
     name = _name("gpulab-admin", "system:masters")
     _sign(admin, authority, name, usages, APISERVER_NAMES, key)
     for client, group in CLIENTS.items():
@@ -149,11 +102,11 @@ def _signing_key(file: Path) -> rsa.RSAPrivateKey:
 def make_client(authority: Path, folder: Path, name: str, group: str | None = None) -> Pair:
     """Write a client certificate of the cluster's authority."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = _pair(authority, "ca")
+    files = pair_of(authority, "ca")
     certificate = x509.load_pem_x509_certificate(files.crt.read_bytes())
     key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
-    pair = _pair(folder, name)
+    pair = pair_of(folder, name)
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
     _sign(pair, (certificate, key), _name(name, group), usages, [])
     return pair
@@ -175,12 +128,12 @@ class Family:
 
 def families(cluster: Path, own: Path) -> list[Family]:
     """All certificates of a lab; `own` is the folder of those that kwokctl does not know."""
-    ca, kubelet, etcd = _pair(cluster, "ca"), KubeletPki(own), EtcdPki(own)
-    clients = (_pair(own, name) for name in CLIENTS)
+    ca, kubelet, etcd = pair_of(cluster, "ca"), KubeletPki(own), EtcdPki(own)
+    clients = (pair_of(own, name) for name in CLIENTS)
     return [
         Family(
             ca,
-            (ca, _pair(cluster, "admin"), *clients),
+            (ca, pair_of(cluster, "admin"), *clients),
             lambda: make_cluster_pki(cluster, own),
         ),
         Family(
@@ -194,10 +147,10 @@ def families(cluster: Path, own: Path) -> list[Family]:
 
 def mend_clients(cluster: Path, own: Path) -> None:
     """Sign anew what only its owner uses; no program must be started anew for that."""
-    ca = _pair(cluster, "ca")
+    ca = pair_of(cluster, "ca")
     if defect(ca, ca) is None:
         for name, group in CLIENTS.items():
-            if defect(_pair(own, name), ca):
+            if defect(pair_of(own, name), ca):
                 make_client(cluster, own, name, group)
 
 

@@ -125,7 +125,7 @@ def grants(namespace: str, asked: tuple[Rule, ...] = ()) -> tuple[Grant, ...]:
 
 
 def file(paths: LabPaths) -> Path:
-    return paths.root / "probing.json"
+    return paths.probing
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from gpulab.pki import private, write_private
+from gpulab.private import private, write_private
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,9 +84,15 @@ def spawn(program: Program, *, paused: bool = False) -> psutil.Process:
 
 
 def kill(processes: Iterable[psutil.Process], within: float) -> list[psutil.Process]:
-    """End processes at once; those that are still there after `within` seconds."""
-    ended = list(processes)
-    for process in ended:
+    """End processes at once; those that are still there after `within` seconds.
+
+    A zombie is gone: it waits for its parent alone, and holds no port and no file.
+    """
+    left = list(processes)
+    for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    return psutil.wait_procs(ended, within)[1]
+    deadline = time.monotonic() + within
+    while (left := [each for each in left if is_alive(each)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left

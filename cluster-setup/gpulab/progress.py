@@ -8,7 +8,7 @@ import msgspec
 
 from autograders.quiz.manual import SelfMark
 from gpulab.paths import private_dir, work
-from gpulab.pki import write_private
+from gpulab.private import write_private
 
 
 class Progress(msgspec.Struct, frozen=True):

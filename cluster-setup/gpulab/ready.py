@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
@@ -14,8 +14,8 @@ from autograders.connect import Api, ApiAbsent, ApiProblem, Unreachable
 from autograders.errors import InputError
 from gpulab import faults
 from gpulab.fleets import load_fleet, shapes
+from gpulab.pairs import LEARNERS
 from gpulab.paths import ROOT, LabPaths
-from gpulab.pki import LEARNERS
 from gpulab.providers import components
 from gpulab.sim.operator.labels import change
 from gpulab.sim.operator.policy import in_charge
@@ -34,18 +34,18 @@ def wait(api: Api, paths: LabPaths, fleet: str, within: float, *, fresh: bool) -
 
     A fresh one has all GPUs; in another, learners may have taken some away.
     """
-    do = _remedy(paths)
-    _grant(api)
     canary = f"gpulab-ready-{uuid.uuid4().hex[:8]}"
-    eventually(lambda: _create_missing(api, canary), within, do)
+
+    def until(missing: Callable[[], str | None]) -> None:
+        eventually(lambda: _answered(missing), within, _remedy(paths))
+
+    until(lambda: _grant(api))
+    until(lambda: _create_missing(api, canary))
     try:
-        eventually(lambda: _gpus_missing(api, paths, fleet, fresh), within, do)
-        eventually(lambda: _pod_missing(api, canary), within, do)
+        until(lambda: _gpus_missing(api, paths, fleet, fresh))
+        until(lambda: _pod_missing(api, canary))
     finally:
-        api.client.delete(
-            f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{canary}",
-            params={"propagationPolicy": "Background"},
-        )
+        _answered(lambda: _delete(api, canary))
 
 
 def wait_for_api(api: Api, paths: LabPaths, within: float) -> None:
@@ -60,9 +60,14 @@ def wait_for_api(api: Api, paths: LabPaths, within: float) -> None:
     eventually(missing, within, _remedy(paths))
 
 
-def lost_nodes(api: Api, fleet: str) -> set[str]:
+def lost_nodes(api: Api, paths: LabPaths, fleet: str, within: float) -> set[str]:
     """Nodes of the fleet that somebody has deleted."""
-    found = {node["metadata"]["name"] for node in api.json("/api/v1/nodes")["items"]}
+    found: set[str] = set()
+
+    def missing() -> None:
+        found.update(node["metadata"]["name"] for node in api.json("/api/v1/nodes")["items"])
+
+    eventually(lambda: _answered(missing), within, _remedy(paths))
     return expected_gpus(fleet).keys() - found
 
 
@@ -141,6 +146,16 @@ def _is_ready(node: Mapping[str, Any]) -> bool:
     return not tainted and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
+def _answered(look: Callable[[], str | None]) -> str | None:
+    """An API server that dies meanwhile is started again: one more thing to wait for."""
+    import httpx2  # takes time; whoever has a connection has it already
+
+    try:
+        return look()
+    except (httpx2.HTTPError, OSError, Unreachable, ApiProblem, ApiAbsent) as error:
+        return f"no answer of the API server ({error})"
+
+
 def _api_missing(api: Api) -> str | None:
     try:
         api.text("/readyz")
@@ -151,7 +166,7 @@ def _api_missing(api: Api) -> str | None:
     return None
 
 
-def _grant(api: Api) -> None:
+def _grant(api: Api) -> str | None:
     """Let the grader read, as on every cluster, and let learners do everything.
 
     They are no system:masters, whom no rule binds, so that guards and `can-i` count for them.
@@ -173,15 +188,13 @@ def _grant(api: Api) -> None:
             content=yaml.safe_dump(rule),
         )
         answer.raise_for_status()
+    return None
 
 
 def _gpus_missing(api: Api, paths: LabPaths, fleet: str, fresh: bool) -> str | None:
-    try:
-        if not fresh:
-            return sound_nodes_missing(api, paths, fleet)
-        return nodes_missing(api, expected_gpus(fleet)) or _policy_missing(api)
-    except (ApiProblem, ApiAbsent) as error:  # an API server that has just started
-        return f"no answer about nodes or ClusterPolicies ({error})"
+    if not fresh:
+        return sound_nodes_missing(api, paths, fleet)
+    return nodes_missing(api, expected_gpus(fleet)) or _policy_missing(api)
 
 
 def _policy_missing(api: Api) -> str | None:
@@ -193,6 +206,13 @@ def _create_missing(api: Api, name: str) -> str | None:
     path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
     answer = api.client.post(path, json=_canary(name))
     return None if answer.status_code in (201, 409) else f"no Deployment ({answer.text[:200]})"
+
+
+def _delete(api: Api, name: str) -> None:
+    api.client.delete(
+        f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}",
+        params={"propagationPolicy": "Background"},
+    )
 
 
 def _pod_missing(api: Api, name: str) -> str | None:

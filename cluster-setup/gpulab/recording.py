@@ -12,7 +12,7 @@ from autograders.errors import InputError
 from autograders.load import Exercise, load_exercise
 from autograders.model import Evidence
 from gpulab.paths import home, private_dir
-from gpulab.pki import write_private
+from gpulab.private import write_private
 
 
 class Recording(msgspec.Struct, frozen=True):

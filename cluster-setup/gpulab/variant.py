@@ -16,7 +16,7 @@ from autograders.errors import InputError
 from autograders.load import Exercise, load_exercise, read_variant
 from autograders.variants import Drawn, Spec
 from gpulab.paths import private_dir, work
-from gpulab.pki import write_private
+from gpulab.private import write_private
 
 SELF = "self"
 """The learner's name where there is no class."""

@@ -5,25 +5,31 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 
 from autograders.errors import InputError
 from gpulab.cli.lab import err, out
-from gpulab.lab import Record
-from gpulab.paths import LabPaths
+
+if TYPE_CHECKING:
+    from gpulab.lab import Record
+    from gpulab.paths import LabPaths
 
 SHOWN = 20
 
 
 def save(checkpoint: str, name: str) -> None:
-    from gpulab import lab, lifecycle, probing
+    from gpulab import checkpoints, lab
 
     paths, record = lab.existing(name)
     began = time.monotonic()
-    probing.mend(paths)
-    lifecycle.checkpoint(paths, record, checkpoint)
+    if paths.probing.exists():  # of a trial that was killed; takes time to import
+        from gpulab import probing
+
+        probing.mend(paths)
+    checkpoints.save_running(paths, record, checkpoint)
     seconds = time.monotonic() - began
     err.print(f"Checkpoint {checkpoint!r} is saved ({seconds:.1f} s).", highlight=False)
 

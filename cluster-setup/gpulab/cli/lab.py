@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -12,8 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from autograders.errors import InputError
-from gpulab.health import Component, Status
-from gpulab.lab import Record
+
+if TYPE_CHECKING:  # each takes time to import, and most commands need none of them
+    from gpulab.health import Component, Status
+    from gpulab.lab import Record
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)

@@ -110,11 +110,12 @@ def last_words(file: Path) -> str:
 def end_all(paths: LabPaths, within: float) -> list[str]:
     """End whatever runs of this lab, known or not; names of what does not end."""
     folder = f"{paths.cluster / 'bin'}{os.sep}"
-    simulators = simulator(paths).command[1:]
+    simulators, config = simulator(paths).command[1:], str(paths.root / "kwokctl.yaml")
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or [""]
-        if words[0].startswith(folder) or words[1:] == simulators:
+        # a kwokctl that outlived its gpulab has been told of the configuration
+        if words[0].startswith(folder) or words[1:] == simulators or config in words:
             found.append(process)
     return [f"process {each.pid}" for each in kill(found, within)]
 

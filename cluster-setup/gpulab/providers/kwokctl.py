@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from gpulab.pki import EtcdPki, KubeletPki
 from gpulab.ports import LOOPBACK
+
+if TYPE_CHECKING:
+    from gpulab.pairs import EtcdPki, KubeletPki
 
 STAGES = Path(__file__).with_name("kwok.yaml")
 # kwokctl's option names for the ports that a lab keeps

@@ -9,8 +9,8 @@ from pathlib import Path
 from autograders.errors import InputError
 from gpulab import binaries
 from gpulab.lab import Record
+from gpulab.pairs import EtcdPki
 from gpulab.paths import LabPaths
-from gpulab.pki import EtcdPki
 from gpulab.ports import LOOPBACK
 
 SECONDS = 60.0

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
-from gpulab.pki import APISERVER_CLIENT
+from gpulab.pairs import APISERVER_CLIENT
 from gpulab.ports import LOOPBACK
 from gpulab.sim.config import Identity
 from gpulab.sim.kubelet import Kubelets
