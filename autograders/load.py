@@ -133,8 +133,9 @@ class Exercise:
 
     @property
     def short(self) -> str:
-        """What a learner types: 01."""
-        return self.id.split("-")[0]
+        """What a learner types: 01, or lesson-02."""
+        words = self.id.split("-")
+        return "-".join(words[:2]) if words[0] == "lesson" else words[0]
 
     @property
     def max_score(self) -> float:

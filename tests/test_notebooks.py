@@ -92,8 +92,17 @@ def test_a_notebook_stores_no_output(notebook: Path) -> None:
 def test_a_lesson_runs_and_leaves_no_pod_behind(learner: Lab, notebook: Path) -> None:
     done = play(learner, notebook)
     assert done.returncode == 0, done.stdout
-    left = learner.kubectl("get", "pods", "-n", "default", "-o", "name").stdout.split()
-    assert left == []
+    assert left_by_lessons(learner) == []
+
+
+def left_by_lessons(learner: Lab) -> list[str]:
+    """Pods where lessons make them without a namespace, what they label, and changed nodes."""
+    pods = learner.kubectl("get", "pods", "-n", "default", "-o", "name").stdout.split()
+    kinds = "namespaces,priorityclasses"
+    made = learner.kubectl("get", kinds, "-l", "gpulab.dev/lesson", "-o", "name").stdout.split()
+    nodes = learner.get("nodes")["items"]
+    changed = [each["metadata"]["name"] for each in nodes if each["spec"].get("taints")]
+    return pods + made + changed
 
 
 @pytest.mark.parametrize("notebook", EXERCISES, ids=name)

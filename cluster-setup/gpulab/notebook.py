@@ -24,6 +24,13 @@ def gpu_map() -> Html:
     return Html(picture.render(read_allocations()))
 
 
+def begin_lesson(lesson: str) -> Html:
+    """See that the lab is ready, give the lesson an empty namespace, and show how."""
+    from gpulab import lesson as lessons
+
+    return Html(f"<pre>{html.escape(lessons.begin(lesson))}</pre>")
+
+
 def quiz_form(exercise: str) -> object:
     """Show an exercise's questions as a form that saves each answer as it changes."""
     from gpulab import quiz
