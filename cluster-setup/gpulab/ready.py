@@ -57,7 +57,8 @@ def wait_for_api(api: Api, paths: LabPaths, within: float) -> None:
             raise InputError(crashing, _remedy(paths))
         return seen
 
-    eventually(missing, within, _remedy(paths))
+    # a look at a server that is coming up is long, for it waits for it, and costs it nothing
+    eventually(missing, within, _remedy(paths), rest=0)
 
 
 def lost_nodes(api: Api, paths: LabPaths, fleet: str, within: float) -> set[str]:
