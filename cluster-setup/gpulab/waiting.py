@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from autograders.errors import InputError
 
-REST = 4  # pauses per look: a look at 1,000 nodes keeps the API server from their controllers
+REST = 2  # pauses per look: a look at 1,000 nodes keeps the API server from their controllers
 
 
 def eventually(
