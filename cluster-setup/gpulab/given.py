@@ -119,7 +119,7 @@ def setup(exercise: Exercise) -> str:
 def apply(paths: LabPaths, manifest: str) -> str:
     deadline = time.monotonic() + ACCOUNT_SECONDS
     while True:
-        done = kubectl.run(paths.kubeconfig, "apply", "-f", "-", given=manifest)
+        done = kubectl.run(paths.admin_kubeconfig, "apply", "-f", "-", given=manifest)
         if done.returncode == 0:
             return done.stdout.strip()
         if 'serviceaccount "default" not found' not in done.stderr or time.monotonic() > deadline:
