@@ -125,7 +125,10 @@ def test_an_image_that_makes_no_node(
 
 @pytest.mark.kind
 def test_an_image_that_cannot_be_had(here: None, no_lab: Lab) -> None:
-    what, do = said(no_lab.gpulab(*UP, "--node-image", "localhost:1/none/such:1", seconds=200))
+    done = no_lab.gpulab(*UP, "--node-image", "localhost:1/none/such:1", seconds=200)
+    pulling, _, done.stderr = done.stderr.partition("\n")
+    assert pulling == "Pulling localhost:1/none/such:1, once"
+    what, do = said(done)
     assert "localhost:1/none/such:1 is not there" in what
     assert "--node-image" in do
 

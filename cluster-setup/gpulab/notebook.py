@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import html
 import os
 from pathlib import Path
@@ -55,9 +56,7 @@ def real_nodes() -> str:
 
     A cell that begins with it runs in a lab of provider kind, and says so elsewhere.
     """
-    from IPython import get_ipython
-
-    shell = get_ipython()
+    shell = builtins.get_ipython()  # type: ignore[attr-defined]  # Jupyter puts it there
 
     def on_kind(line: str, cell: str) -> None:
         if provider() == KIND:

@@ -22,7 +22,7 @@ EMBEDDED = "take a lab that needs no Docker: gpulab up --provider embedded"
 DENIED = re.compile(r"permission denied", re.IGNORECASE)
 SILENT = re.compile(
     r"cannot connect to the docker daemon|is the docker daemon running|error during connect"
-    r"|connection reset by peer|connection refused|unexpected EOF|failed to connect to the docker",
+    r"|unexpected EOF|failed to connect to the docker|docker\.sock: connect",
     re.IGNORECASE,
 )
 
