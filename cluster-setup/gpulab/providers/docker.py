@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -108,13 +109,22 @@ def expect_room(found: Info) -> None:
 def containers(label: str) -> list[Container]:
     """All containers with a label, running or not, in the order of their names."""
     ids = run("ps", "--all", "--quiet", "--filter", f"label={label}").split()
-    if not ids:
-        return []
-    found = [_container(each) for each in json.loads(run("inspect", *ids))]
-    return sorted(found, key=lambda each: each.name)
+    found = [each for one in ids for each in _inspect(one)]
+    return sorted(map(_container, found), key=lambda each: each.name)
 
 
-def _container(found: dict) -> Container:  # type: ignore[type-arg]
+def _inspect(container: str) -> list[dict[str, Any]]:
+    """One that somebody has removed since it was listed is none."""
+    try:
+        found: list[dict[str, Any]] = json.loads(run("inspect", container))
+        return found
+    except InputError as error:
+        if "No such object" in error.what:
+            return []
+        raise
+
+
+def _container(found: dict[str, Any]) -> Container:
     state = found["State"]
     return Container(
         name=found["Name"].lstrip("/"),
