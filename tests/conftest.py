@@ -17,8 +17,11 @@ from typing import Any
 import psutil
 import pytest
 
+from autograders.errors import InputError
 from gpulab import binaries
 from gpulab.paths import ROOT
+from gpulab.providers import docker
+from gpulab.versions import versions
 
 Done = subprocess.CompletedProcess[str]
 Object = dict[str, Any]
@@ -193,7 +196,7 @@ def said(done: Done) -> tuple[str, str]:
 def environment(folder: Path, name: str) -> dict[str, str]:
     """The environment of a learner whose folders are under `folder`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("GPULAB_", "KUBE"))}
-    kept |= {k: os.environ[k] for k in ("GPULAB_CACHE",) if k in os.environ}
+    kept |= {k: os.environ[k] for k in ("GPULAB_CACHE", "GPULAB_NODE_IMAGE") if k in os.environ}
     return kept | {
         "GPULAB_HOME": str(folder / "home"),
         "GPULAB_WORK": str(folder / "work"),
@@ -246,6 +249,27 @@ def holders(lab: Lab) -> list[str]:
         and item["status"]["phase"] not in ("Succeeded", "Failed")
         and any("nvidia.com/gpu" in str(c.get("resources")) for c in item["spec"]["containers"])
     ]
+
+
+@pytest.fixture(scope="session")
+def kind_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab on a real kind cluster, where Docker and a node image are."""
+    need_kind()
+    yield from make_lab(tmp_path_factory.mktemp("kind"), "kt", "--provider", "kind")
+
+
+def need_kind() -> None:
+    """Skip where a kind cluster cannot be had without a download; in CI it must be had."""
+    if os.environ.get("GPULAB_KIND") == "required":
+        return
+    image = os.environ.get("GPULAB_NODE_IMAGE") or versions().kind.node_image
+    try:
+        docker.info()
+        if docker.has_image(image):
+            return
+        pytest.skip(f"Docker has no {image}")
+    except InputError as error:
+        pytest.skip(error.what)
 
 
 @pytest.fixture
@@ -329,7 +353,7 @@ def make_namespace(lab: Lab) -> Iterator[str]:
 def make_lab(folder: Path, name: str, *arguments: str) -> Iterator[Lab]:
     made = Lab(name, environment(folder, name))
     try:
-        up = made.gpulab("up", *arguments)
+        up = made.gpulab("up", *arguments, seconds=300)
         assert up.returncode == 0, up.stderr
         yield made
     finally:

@@ -83,8 +83,12 @@ def main() -> int:
 def tests(arguments: list[str]) -> int:
     """Run pytest; its exit code, or that of a second run of the few tests that failed."""
     failed: list[str] = []
+    kind = Kind()
     two = ["-n", "2", "--dist", "loadfile"]
-    code = int(pytest.main(["-p", "tests.sampling", *two, *arguments], plugins=[Failures(failed)]))
+    plugins = [Failures(failed), kind]
+    code = int(pytest.main(["-p", "tests.sampling", *two, *arguments], plugins=plugins))
+    if kind.lacking():
+        return code or 1
     if code != pytest.ExitCode.TESTS_FAILED or not 0 < len(failed) <= FEW:
         return code
     sys.stdout.write("\nFailed beside others; once more, alone:\n")
@@ -104,6 +108,22 @@ class Failures:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and report.nodeid not in self._found:
             self._found.append(report.nodeid)
+
+
+class Kind:
+    """A pytest plugin that counts the tests on a real kind cluster; CI insists on some."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.ran += report.when == "call" and not report.skipped and "kind" in report.keywords
+
+    def lacking(self) -> bool:
+        """Say how many there were; True where there had to be one."""
+        sys.stdout.write(f"Tests on a kind cluster that ran: {self.ran}\n")
+        sys.stdout.flush()
+        return os.environ.get("GPULAB_KIND") == "required" and not self.ran
 
 
 if __name__ == "__main__":

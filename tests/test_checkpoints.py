@@ -14,7 +14,7 @@ import pytest
 from autograders.errors import InputError
 from gpulab import checkpoints, inventory, lab
 from gpulab.checkpoints import Checkpoint
-from gpulab.lab import KEPT, Record, new_record
+from gpulab.lab import KEPT, Record, Wanted, new_record
 from gpulab.paths import LabPaths
 from tests.conftest import Lab, devices, eventually, pod, said
 
@@ -47,7 +47,7 @@ def test_what_going_back_undoes_is_said(now: dict[str, str], words: list[str]) -
 
 @pytest.fixture
 def record() -> Record:
-    return new_record("embedded", "default", dict.fromkeys(KEPT, 1), 1.0)
+    return new_record(Wanted("default"), dict.fromkeys(KEPT, 1))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def keep(paths: LabPaths, name: str, uid: str, fleet: str = "default") -> Path:
     """A checkpoint as `save` leaves it."""
     folder = paths.root / "checkpoints" / name
     folder.mkdir(parents=True)
-    about = Checkpoint(lab.new_record("", "", {}, 1).created, uid, fleet, True, THEN)
+    about = Checkpoint(new_record(Wanted(""), {}).created, uid, fleet, True, THEN)
     (folder / "checkpoint.json").write_bytes(msgspec.json.encode(about))
     (folder / "etcd.db").write_bytes(b"x" * 100)
     return folder
@@ -107,7 +107,7 @@ def test_another_labs_checkpoint_is_refused(paths: LabPaths, record: Record) -> 
 def test_a_name_that_no_checkpoint_can_have_is_refused(no_lab: Lab, verb: str, name: str) -> None:
     root = LabPaths("lab", no_lab.root)
     root.root.mkdir(parents=True)
-    lab.write_record(root, new_record("embedded", "default", dict.fromkeys(KEPT, 1), 1.0))
+    lab.write_record(root, new_record(Wanted("default"), dict.fromkeys(KEPT, 1)))
     done = no_lab.gpulab("checkpoint", verb, "--", name)
     if verb == "save":  # it is down, which is said first
         assert done.returncode == 2
@@ -121,7 +121,7 @@ def test_a_name_that_no_checkpoint_can_have_is_refused(no_lab: Lab, verb: str, n
 def test_an_unknown_checkpoint_is_answered_with_the_known_ones(no_lab: Lab, verb: str) -> None:
     root = LabPaths("lab", no_lab.root)
     root.root.mkdir(parents=True)
-    record = new_record("embedded", "default", dict.fromkeys(KEPT, 1), 1.0)
+    record = new_record(Wanted("default"), dict.fromkeys(KEPT, 1))
     lab.write_record(root, record)
     keep(root, "early", record.uid)
     what, do = said(no_lab.gpulab("checkpoint", verb, "late"))
@@ -132,7 +132,7 @@ def test_an_unknown_checkpoint_is_answered_with_the_known_ones(no_lab: Lab, verb
 def test_a_lab_that_is_down_has_nothing_to_keep(no_lab: Lab) -> None:
     root = LabPaths("lab", no_lab.root)
     root.root.mkdir(parents=True)
-    lab.write_record(root, new_record("embedded", "default", dict.fromkeys(KEPT, 1), 1.0))
+    lab.write_record(root, new_record(Wanted("default"), dict.fromkeys(KEPT, 1)))
     what, do = said(no_lab.gpulab("checkpoint", "save", "a"))
     assert what == "lab 'lab' is down"
     assert do.startswith("gpulab up")

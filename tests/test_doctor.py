@@ -274,10 +274,10 @@ def test_a_taken_port_of_a_lab(
     with socket.create_server((LOOPBACK, 0)) as held:
         port = held.getsockname()[1]
         ports = dict.fromkeys(labs.KEPT, 1) | {"etcd": port}
-        labs.write_record(paths, labs.new_record("embedded", "default", ports, 1.0))
+        labs.write_record(paths, labs.new_record(labs.Wanted("default"), ports))
         assert_red(doctor(no_lab)["ports of labs"], f"{port} (etcd of 'mine')")
     ports = dict.fromkeys(labs.KEPT, port)
-    labs.write_record(paths, labs.new_record("embedded", "default", ports, 1.0))
+    labs.write_record(paths, labs.new_record(labs.Wanted("default"), ports))
     assert desk.kept_ports().ok
 
 

@@ -9,7 +9,16 @@ import pytest
 
 from autograders.errors import InputError
 from gpulab import lab, paths
-from gpulab.lab import Record, existing, locked, names, new_record, read_record, write_record
+from gpulab.lab import (
+    Record,
+    Wanted,
+    existing,
+    locked,
+    names,
+    new_record,
+    read_record,
+    write_record,
+)
 from gpulab.paths import LabPaths, lab_paths
 
 
@@ -21,7 +30,7 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabPaths:
 
 def record() -> Record:
     ports = {name: 20001 + index for index, name in enumerate(sorted(lab.KEPT))}
-    return new_record("embedded", "default", ports, 1.0)
+    return new_record(Wanted("default"), ports)
 
 
 def test_a_record_is_read_as_it_was_written(demo: LabPaths) -> None:
@@ -65,7 +74,7 @@ def test_a_damaged_record_is_answered_with_what_to_do(demo: LabPaths, content: b
 
 def test_a_record_without_the_ports_that_the_lab_needs_is_damaged(demo: LabPaths) -> None:
     with locked(demo):
-        write_record(demo, new_record("embedded", "default", {}, 1.0))
+        write_record(demo, new_record(Wanted("default"), {}))
     with pytest.raises(InputError, match="is damaged"):
         existing("demo")
 

@@ -334,10 +334,10 @@ def allocatable(lab: Lab, node: str) -> str:
 
 def test_a_bare_node_has_only_what_kubelet_and_nfd_see() -> None:
     from gpulab.fleets import load_fleet
-    from gpulab.sim.nodes import manifest
+    from gpulab.sim.nodes import Server, manifest
 
     nodes = make_nodes(load_fleet("default"), load_models(DATA / "gpus"), "seed")
-    found = manifest(nodes["h100-1"], 1)
+    found = manifest(nodes["h100-1"], Server("localhost", 1))
     seen = {key for key in found["metadata"]["labels"] if "kubernetes.io/" not in key}
     assert seen == set()
     assert GPU not in found["status"]["capacity"]

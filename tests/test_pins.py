@@ -19,7 +19,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[1]
 SETUP = ROOT / "cluster-setup"
 LOCKS = ("requirements.lock", "tests/requirements.lock")
-GROUPS = ("kubernetes", "etcd", "kwok")
+GROUPS = ("kubernetes", "etcd", "kwok", "kind")
 # where packages come from, and folders of one machine, are nobody else's business
 PRIVATE = ("/work/", "/root/", "proxy.golang", "pypi.org/simple", "registry.npmjs")
 

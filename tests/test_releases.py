@@ -10,7 +10,7 @@ from gpulab.binaries.releases import assets, published
 from gpulab.versions import versions
 from tests.releases import digests, sums
 
-GROUPS = versions().groups
+GROUPS = versions().groups | versions().extras
 SUM, OTHER = "a" * 64, "b" * 64
 PLATFORMS = [(name, on) for name, g in GROUPS.items() if g.release for on in g.release.files]
 

@@ -15,7 +15,7 @@ import msgspec
 
 from autograders.connect import connect
 from autograders.errors import InputError
-from gpulab import inventory
+from gpulab import inventory, providers
 from gpulab.lab import Record, locked
 from gpulab.paths import LabPaths, private_dir
 from gpulab.private import write_private
@@ -38,8 +38,16 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """What was there, to say later what going back would cost."""
 
 
+def expect_supported(record: Record) -> None:
+    """Refuse checkpoints where containers would not go back with the cluster's memory."""
+    if not providers.of(record.provider).SNAPSHOTS:
+        what = f"a lab of provider {record.provider} has no checkpoints"
+        raise InputError(what, "use a lab without Docker for them: gpulab up --name other")
+
+
 def save_running(paths: LabPaths, record: Record, name: str) -> None:
     """Keep the state of a lab, while no other command changes it; it must run."""
+    expect_supported(record)
     if not components.pids(paths):
         raise InputError(f"lab {paths.name!r} is down", f"gpulab up --name {paths.name}")
     with locked(paths):

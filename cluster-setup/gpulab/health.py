@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-import http.client
-import ssl
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
 from autograders.connect import ApiAbsent, ApiProblem, connect
 from autograders.errors import InputError
-from gpulab import faults, jupyter, ready, supervision, supervisor
+from gpulab import faults, jupyter, providers, ready, supervision, supervisor
 from gpulab.lab import Record
-from gpulab.pairs import EtcdPki, KubeletPki, Pair
 from gpulab.paths import LabPaths
-from gpulab.ports import LOOPBACK
-from gpulab.providers import components, pausing
+from gpulab.providers import components
+from gpulab.providers.parts import STOPPED, Part
 from gpulab.supervisor import Healing
-
-TIMEOUT = 2.0
 
 
 class Component(msgspec.Struct, frozen=True):
-    """One process; `port` is on loopback, `health` is ok, stopped, paused, or what was seen."""
+    """One process or container; `health` is ok, stopped, paused, or what was seen."""
 
     name: str
     pid: int | None
@@ -58,26 +50,16 @@ class Status(msgspec.Struct, frozen=True):
     components: list[Component]
 
 
-@dataclass(frozen=True)
-class Probe:
-    """How to ask one component for its health."""
-
-    name: str
-    path: str
-    client: Pair | None = None
-    ca: Path | None = None  # None: its certificate is not checked (self-signed, on loopback)
-    tls: bool = True
-
-
 def status(paths: LabPaths, record: Record) -> Status:
     """Ask every component at once; a stopped lab is an answer, not an error."""
-    pids, healings = components.pids(paths), supervisor.read_healings(paths.processes)
+    provider = providers.of(record.provider)
+    parts, healings = provider.parts(paths, record), supervisor.read_healings(paths.processes)
     watched = supervision.process(paths)
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda p: _component(p, record, pids, healings), _probes(paths)))
-    stopped = all(component.pid is None for component in found)
+        found = list(pool.map(lambda part: _component(part, healings), parts))
+    stopped = all(component.health == STOPPED for component in found)
     missing = "every component is stopped" if stopped else _missing(paths, record, found)
-    if missing is None and watched is None:
+    if missing is None and watched is None and provider.SIMULATED:
         missing = "supervisor: stopped"
     return Status(
         name=paths.name,
@@ -87,7 +69,7 @@ def status(paths: LabPaths, record: Record) -> Status:
         missing=missing,
         fleet=record.fleet,
         speed=record.speed,
-        gpus=sum(ready.expected_gpus(record.fleet).values()),
+        gpus=sum(ready.expected_gpus(record.fleet).values()) if provider.SIMULATED else 0,
         kubeconfig=str(paths.kubeconfig),
         jupyterlab=jupyter.url(paths),
         faults=[f"{each.fault} on {each.node}" for each in faults.active(paths)],
@@ -96,67 +78,24 @@ def status(paths: LabPaths, record: Record) -> Status:
     )
 
 
-def _probes(paths: LabPaths) -> list[Probe]:
-    cluster = paths.cluster / "pki"
-    admin, ca = Pair(cluster / "admin.crt", cluster / "admin.key"), cluster / "ca.crt"
-    kubelet, etcd = KubeletPki(paths.pki), EtcdPki(paths.pki)
-    return [
-        Probe("etcd", "/health", etcd.client, etcd.ca.crt),
-        Probe("kube-apiserver", "/readyz", admin, ca),
-        Probe("kube-controller-manager", "/healthz"),
-        Probe("kube-scheduler", "/healthz"),
-        Probe("kwok-controller", "/healthz", tls=False),
-        Probe(components.SIMULATOR, "/healthz", kubelet.client, kubelet.ca.crt),
-        Probe(components.METRICS, "/healthz", admin, kubelet.ca.crt),
-    ]
-
-
-def _component(
-    probe: Probe, record: Record, pids: Mapping[str, int], healings: Mapping[str, Healing]
-) -> Component:
-    pid, port = pids.get(probe.name), record.ports[components.SIMULATED.get(probe.name, probe.name)]
-    process = components.SIMULATOR if probe.name == components.METRICS else probe.name
+def _component(part: Part, healings: Mapping[str, Healing]) -> Component:
+    process = components.SIMULATOR if part.name == components.METRICS else part.name
     healing = healings.get(process, Healing())
     last = dt.datetime.fromtimestamp(healing.last, dt.UTC) if healing.restarts else None
-    health = _health(probe, pid, port, healing)
-    return Component(probe.name, pid, port, health, healing.restarts, last)
-
-
-def _health(probe: Probe, pid: int | None, port: int, healing: Healing) -> str:
-    if pid is None:
-        if healing.again == 0:
-            return "stopped"
+    health = part.ask()
+    if health == STOPPED and healing.again:
         at = dt.datetime.fromtimestamp(healing.until).astimezone()
-        return f"ended {healing.again + 1} times soon after its start; next try {at:%H:%M:%S}"
-    can_be = probe.name.removeprefix("kube-") in pausing.COMPONENTS
-    return "paused" if can_be and pausing.is_paused(pid) else _ask(probe, port)
-
-
-def _ask(probe: Probe, port: int) -> str:
-    try:
-        with closing(_connection(probe, port)) as connection:
-            connection.request("GET", probe.path)
-            answer = connection.getresponse()
-            return "ok" if answer.status == 200 else f"{answer.status} {answer.reason}"
-    except (OSError, ssl.SSLError, http.client.HTTPException) as error:
-        return f"no answer ({error})"
-
-
-def _connection(probe: Probe, port: int) -> http.client.HTTPConnection:
-    if not probe.tls:
-        return http.client.HTTPConnection(LOOPBACK, port, timeout=TIMEOUT)
-    context = ssl.create_default_context(cafile=probe.ca)
-    if probe.ca is None:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if probe.client is not None:
-        context.load_cert_chain(probe.client.crt, probe.client.key)
-    return http.client.HTTPSConnection(LOOPBACK, port, timeout=TIMEOUT, context=context)
+        times = healing.again + 1
+        health = f"ended {times} times soon after its start; next try {at:%H:%M:%S}"
+    return Component(part.name, part.pid, part.port, health, healing.restarts, last)
 
 
 def _missing(paths: LabPaths, record: Record, found: list[Component]) -> str | None:
     for component in found:
         if component.health != "ok":
             return f"{component.name}: {component.health}"
+    if not providers.of(record.provider).SIMULATED:
+        return None
     try:
         with connect(paths.admin_kubeconfig, read_only=False) as api:
             return ready.sound_nodes_missing(api, paths, record.fleet)

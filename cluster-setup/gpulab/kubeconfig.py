@@ -6,8 +6,22 @@ from pathlib import Path
 
 import yaml
 
-from gpulab.pairs import Pair
+from gpulab.pairs import GRADER, LEARNER, Pair
+from gpulab.paths import LabPaths
+from gpulab.ports import LOOPBACK
 from gpulab.private import write_private
+
+
+def write_all(paths: LabPaths, port: int) -> None:
+    """Write those of the administrator (gpulab itself), of the learner and of the grader."""
+    cluster, server = paths.cluster_pki, f"https://{LOOPBACK}:{port}"
+    for path, user, folder in (
+        (paths.admin_kubeconfig, "admin", cluster),
+        (paths.kubeconfig, LEARNER, paths.pki),
+        (paths.grader_kubeconfig, GRADER, paths.pki),
+    ):
+        pair = Pair(folder / f"{user}.crt", folder / f"{user}.key")
+        write(path, lab=paths.name, user=user, server=server, ca=cluster / "ca.crt", pair=pair)
 
 
 def write(path: Path, *, lab: str, user: str, server: str, ca: Path, pair: Pair) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,14 +15,33 @@ import msgspec
 from autograders.errors import InputError
 from gpulab.paths import LabPaths, home, lab_paths, private_dir
 from gpulab.private import private, write_private
+from gpulab.providers import EMBEDDED, EXISTING, KIND
 from gpulab.providers.kwokctl import PORTS
 
 SERVED = ("kubelet", "metrics")  # ports on which the simulator listens
-KEPT = {*PORTS, *SERVED}  # ports that every lab has
+KEPT = {*PORTS, *SERVED}  # ports that a lab of provider embedded has
+ON_KIND = {"kube-apiserver", "kwok-controller", *SERVED}  # the others are inside the containers
+NEEDED = {EMBEDDED: KEPT, KIND: ON_KIND, EXISTING: set[str]()}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is chosen when a lab is made."""
+
+    fleet: str
+    speed: float = 1.0
+    provider: str = EMBEDDED
+    node_image: str | None = None
+    """Of provider kind; None: the one of versions.toml."""
+    kubeconfig: str | None = None
+    """Of provider existing: the text of a file with one context."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """lab.json. Ports are loopback ports; `uid` seeds the device UUIDs of this lab."""
+    """lab.json. `uid` seeds the device UUIDs of this lab.
+
+    Ports are on loopback, but for those that the simulator of a kind lab serves on Docker's bridge.
+    """
 
     provider: str
     fleet: str
@@ -31,10 +51,21 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speed: float = 1.0
     operator: bool = False  # whether NVIDIA's was installed; labs of earlier versions have none
 
+    node_image: str | None = None  # of the containers of provider kind
 
-def new_record(provider: str, fleet: str, ports: dict[str, int], speed: float) -> Record:
+
+def new_record(wanted: Wanted, ports: dict[str, int]) -> Record:
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    return Record(provider, fleet, str(uuid.uuid4()), now, ports, speed, operator=True)
+    return Record(
+        wanted.provider,
+        wanted.fleet,
+        str(uuid.uuid4()),
+        now,
+        ports,
+        wanted.speed,
+        operator=True,
+        node_image=wanted.node_image,
+    )
 
 
 def read_record(paths: LabPaths) -> Record | None:
@@ -63,7 +94,9 @@ def _decode(file: Path) -> Record | None:
         record = msgspec.json.decode(file.read_bytes(), type=Record)
     except FileNotFoundError:
         return None
-    if missing := KEPT - record.ports.keys():
+    if record.provider not in NEEDED:
+        raise msgspec.ValidationError(f"no provider {record.provider!r}")
+    if missing := NEEDED[record.provider] - record.ports.keys():
         raise msgspec.ValidationError(f"ports lack {', '.join(sorted(missing))}")
     return record
 

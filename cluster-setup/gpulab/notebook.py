@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import html
+import os
 from pathlib import Path
 
 from autograders.cluster import Allocation, Node, Pod
@@ -10,6 +12,14 @@ from autograders.cluster.gpus import allocations
 from autograders.connect import connect
 from autograders.errors import InputError
 from autograders.widgets import gpu_map as picture
+from gpulab import lab
+from gpulab.providers import KIND
+
+SKIPPED = "Skipped: this lab has no real node."
+ELSEWHERE = (
+    "This lab has no real node, so the cells below are skipped. With Docker you can have one: "
+    "gpulab down --delete, then gpulab lab --provider kind. Notebooks, answers and progress stay."
+)
 
 
 class Html(str):
@@ -39,6 +49,29 @@ def quiz_form(exercise: str) -> object:
         return quiz.form(exercise)
     except InputError as problem:
         return Html(f"<p>{html.escape(problem.what)}<br>{html.escape(problem.do)}</p>")
+
+
+def real_nodes() -> str:
+    """Say whether this lab has real nodes, and teach the notebook `%%on_kind`.
+
+    A cell that begins with it runs in a lab of provider kind, and says so elsewhere.
+    """
+    shell = builtins.get_ipython()  # type: ignore[attr-defined]  # Jupyter puts it there
+
+    def on_kind(line: str, cell: str) -> None:
+        if provider() == KIND:
+            shell.run_cell(cell).raise_error()
+        else:
+            shell.run_cell(f"print({SKIPPED!r})")
+
+    shell.register_magic_function(on_kind, "cell")
+    return "This lab has real nodes." if provider() == KIND else ELSEWHERE
+
+
+def provider() -> str:
+    """Of the lab whose notebook this is."""
+    _, record = lab.existing(os.environ.get("GPULAB_NAME", "lab"))
+    return record.provider
 
 
 def read_allocations(kubeconfig: Path | None = None) -> tuple[Allocation, ...]:

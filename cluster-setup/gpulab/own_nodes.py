@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import NoReturn
 
 from autograders import variants
 from autograders.errors import InputError
@@ -10,6 +11,7 @@ from autograders.load import Exercise
 from gpulab.lab import Record
 from gpulab.paths import home, private_dir
 from gpulab.private import write_private
+from gpulab.providers import EXISTING
 
 
 def fleet_of(exercise: Exercise) -> str:
@@ -36,8 +38,15 @@ def is_own(fleet: str) -> bool:
 def to_swap(record: Record, exercise: Exercise) -> str | None:
     """The fleet that the exercise needs and the lab lacks; an owner's choice is no reason."""
     wanted = fleet_of(exercise)
+    if record.provider == EXISTING:
+        return _refused(exercise) if is_own(wanted) else None
     lacks = wanted != record.fleet and (is_own(wanted) or is_own(record.fleet))
     return wanted if lacks else None
+
+
+def _refused(exercise: Exercise) -> NoReturn:
+    what = f"exercise {exercise.short} brings its own nodes, which an existing cluster is not given"
+    raise InputError(what, "do it in a lab of its own: gpulab up --provider embedded --name other")
 
 
 def expect(record: Record, exercise: Exercise) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 APISERVER_CLIENT = "kube-apiserver-kubelet-client"  # the name that kubeadm gives it, too
 ETCD_CLIENT = "kube-apiserver-etcd-client"
+GRADER = "gpulab-grader"
 LEARNER = "learner"
 LEARNERS = "gpulab:learners"  # his group, so that a lesson's guard can name it
 

@@ -119,6 +119,16 @@ class LabPaths:
         return self.kwok / "clusters" / self.name
 
     @property
+    def cluster_pki(self) -> Path:
+        """The cluster's authority and its administrator: ca.crt, ca.key, admin.crt, admin.key."""
+        return self.cluster / "pki"
+
+    @property
+    def kind(self) -> Path:
+        """What kind was told, and `nodes`, which is in each of its containers."""
+        return self.root / "kind"
+
+    @property
     def processes(self) -> Path:
         """JupyterLab's process; what the supervisor is told, and what it did."""
         return self.root / "processes"

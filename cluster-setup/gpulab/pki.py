@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gpulab.pairs import APISERVER_CLIENT as APISERVER_CLIENT
 from gpulab.pairs import ETCD_CLIENT as ETCD_CLIENT
+from gpulab.pairs import GRADER as GRADER
 from gpulab.pairs import LEARNER as LEARNER
 from gpulab.pairs import LEARNERS as LEARNERS
 from gpulab.pairs import EtcdPki as EtcdPki
@@ -33,7 +34,6 @@ from gpulab.ports import LOOPBACK
 from gpulab.private import private as private
 from gpulab.private import write_private as write_private
 
-GRADER = "gpulab-grader"
 METRICS = "metrics-server.kube-system.svc"  # as the API server calls who serves metrics
 LIFETIME = dt.timedelta(days=3650)
 SPARE = dt.timedelta(days=1)  # one that expires so soon would do so while the lab runs
@@ -56,11 +56,15 @@ def make_kubelet_pki(folder: Path) -> KubeletPki:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pki = KubeletPki(folder)
     authority = _make_authority(pki.ca, "gpulab-kubelet-ca")
-    server, client = [ExtendedKeyUsageOID.SERVER_AUTH], [ExtendedKeyUsageOID.CLIENT_AUTH]
-    names = [*LOCAL_NAMES, x509.DNSName(METRICS)]
-    _sign(pki.server, authority, _name("gpulab-kubelets"), server, names)
-    _sign(pki.client, authority, _name(APISERVER_CLIENT), client, [])
+    _sign(pki.client, authority, _name(APISERVER_CLIENT), [ExtendedKeyUsageOID.CLIENT_AUTH], [])
+    make_kubelet_server(pki.ca, pki.server, [*LOCAL_NAMES, x509.DNSName(METRICS)])
     return pki
+
+
+def make_kubelet_server(ca: Pair, pair: Pair, names: list[x509.GeneralName]) -> None:
+    """Write a certificate for whom the API server shall believe to be a kubelet."""
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH]
+    _sign(pair, _authority(ca), _name("gpulab-kubelets"), usages, names)
 
 
 def make_etcd_pki(folder: Path) -> EtcdPki:
@@ -102,14 +106,17 @@ def _signing_key(file: Path) -> rsa.RSAPrivateKey:
 def make_client(authority: Path, folder: Path, name: str, group: str | None = None) -> Pair:
     """Write a client certificate of the cluster's authority."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = pair_of(authority, "ca")
-    certificate = x509.load_pem_x509_certificate(files.crt.read_bytes())
-    key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
     pair = pair_of(folder, name)
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    _sign(pair, (certificate, key), _name(name, group), usages, [])
+    _sign(pair, _authority(pair_of(authority, "ca")), _name(name, group), usages, [])
     return pair
+
+
+def make_admin(authority: Path) -> None:
+    """Write an administrator's client certificate beside an authority that is not ours."""
+    admin = _name("gpulab-admin", "system:masters")
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    _sign(pair_of(authority, "admin"), _authority(pair_of(authority, "ca")), admin, usages, [])
 
 
 CLIENTS: dict[str, str | None] = {GRADER: None, LEARNER: LEARNERS}
@@ -183,6 +190,13 @@ def _name(common_name: str, organization: str | None = None) -> x509.Name:
     if organization:
         parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
     return x509.Name(parts)
+
+
+def _authority(files: Pair) -> Authority:
+    certificate = x509.load_pem_x509_certificate(files.crt.read_bytes())
+    key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+    return certificate, key
 
 
 def _make_authority(pair: Pair, common_name: str) -> Authority:

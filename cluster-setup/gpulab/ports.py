@@ -29,25 +29,25 @@ def free_ports(names: Iterable[str]) -> dict[str, int]:
     return {name: port for name, port in chosen.items() if port is not None}
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, address: str = LOOPBACK) -> bool:
     with socket.socket() as probe:
         # as servers do, so that a connection of the lab's last run does not count as taken
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((address, port))
         except OSError:
             return False
     return True
 
 
-def check_free(ports: Mapping[str, int], lab: str) -> None:
+def check_free(ports: Mapping[str, int], lab: str, address: str = LOOPBACK) -> None:
     """Raise InputError for a port of a stopped lab that another program holds.
 
     A killed process's sockets may outlive it by a moment, so a port has two seconds to become free.
     """
     for name, port in ports.items():
         deadline = time.monotonic() + 2
-        while not is_free(port):
+        while not is_free(port, address):
             if time.monotonic() > deadline:
                 raise InputError(
                     f"port {port}, which lab {lab!r} keeps for its {name}, is in use by "

@@ -23,6 +23,8 @@ from gpulab.waiting import eventually
 
 NAMESPACE = "kube-system"
 GPU = "nvidia.com/gpu"
+REAL = "gpulab.dev/real"
+"""Label, and taint, of nodes that are containers beside the simulated ones."""
 POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
 RBAC = ROOT / "autograders" / "rbac.yaml"
 RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -73,10 +75,11 @@ def lost_nodes(api: Api, paths: LabPaths, fleet: str, within: float) -> set[str]
 
 
 def remove_nodes(api: Api) -> None:
-    """Delete every node, then the Pods that were on them, which nobody would end."""
-    api.client.delete("/api/v1/nodes").raise_for_status()
+    """Delete every simulated node, then the Pods that were on them, which nobody would end."""
+    api.client.delete("/api/v1/nodes", params={"labelSelector": f"!{REAL}"}).raise_for_status()
+    left = {node["metadata"]["name"] for node in api.json("/api/v1/nodes")["items"]}
     for pod in api.json("/api/v1/pods")["items"]:
-        if pod["spec"].get("nodeName"):
+        if pod["spec"].get("nodeName", "") not in {"", *left}:
             meta = pod["metadata"]
             api.client.request(
                 "DELETE",
@@ -227,8 +230,11 @@ def _pod_missing(api: Api, name: str) -> str | None:
 def _canary(name: str) -> dict[str, Any]:
     labels = {"app": name}
     container = {"name": "pause", "image": "registry.k8s.io/pause:3.10.1"}
+    simulated = {"matchExpressions": [{"key": REAL, "operator": "DoesNotExist"}]}
+    required = {"nodeSelectorTerms": [simulated]}
     spec = {
         "containers": [container],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}},
         "tolerations": [{"operator": "Exists"}],
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,

@@ -26,7 +26,7 @@ from autograders.model import Report
 from autograders.run import decide
 from gpulab import given, kubeconfig, kubectl, lab, lifecycle, own_nodes, pki, trial
 from gpulab.grants import Grant, granted
-from gpulab.lab import Record
+from gpulab.lab import Record, Wanted
 from gpulab.paths import LabPaths, lab_paths
 from gpulab.ports import LOOPBACK
 from gpulab.reserved import reserve
@@ -97,10 +97,10 @@ def failure(identity: Path, line: Sequence[str], folder: Path) -> str:
 
 def identified(paths: LabPaths, record: Record) -> Path:
     """A kubeconfig of the user whose rights are the exercise's rules."""
-    pair = pki.make_client(paths.cluster / "pki", paths.pki, USER)
+    pair = pki.make_client(paths.cluster_pki, paths.pki, USER)
     path = paths.root / "replay.kubeconfig"
     server = f"https://{LOOPBACK}:{record.ports['kube-apiserver']}"
-    ca = paths.cluster / "pki" / "ca.crt"
+    ca = paths.cluster_pki / "ca.crt"
     kubeconfig.write(path, lab=paths.name, user=USER, server=server, ca=ca, pair=pair)
     return path
 
@@ -112,7 +112,7 @@ def second_lab(first: str, fleet: str) -> Iterator[tuple[LabPaths, Record]]:
     sweep(stem)
     paths = lab_paths(f"{stem}-{os.getpid()}")
     try:
-        yield paths, lifecycle.up(paths, fleet, SPEED, lasting=False)
+        yield paths, lifecycle.up(paths, Wanted(fleet, SPEED), lasting=False)
     finally:
         remove(paths)
 

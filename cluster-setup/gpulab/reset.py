@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import yaml
+
 from autograders.connect import Api, connect
 from autograders.errors import InputError
 from autograders.load import Exercise
@@ -70,6 +72,16 @@ def refuse_foreign(paths: LabPaths, exercise: Exercise) -> None:
     """Say so before a start, too: a later reset would empty the namespace."""
     with connect(paths.admin_kubeconfig, read_only=False) as api:
         expect_ours(api, exercise)
+
+
+def refuse_beyond(exercise: Exercise) -> None:
+    """On a cluster of somebody's nothing is made outside the exercise's own namespaces."""
+    mine = {each["metadata"]["name"] for each in namespaces(exercise)}
+    for each in yaml.safe_load_all(given.setup(exercise)):
+        if each and each["kind"] != "Namespace" and each["metadata"].get("namespace") not in mine:
+            what = f"exercise {exercise.short} makes {each['kind']} {each['metadata']['name']}"
+            do = "do it in a lab of your own: gpulab up --provider embedded --name other"
+            raise InputError(f"{what}, which is outside its namespace", do)
 
 
 def namespaces(exercise: Exercise) -> list[dict[str, Any]]:

@@ -24,9 +24,10 @@ from autograders.proof import Case, Kind, Proof, prove_offline
 from gpulab import binaries, given, lab, lifecycle, mutation, node_state, probing, trial
 from gpulab.discovery import kinds
 from gpulab.emptying import empty
-from gpulab.lab import Record
+from gpulab.lab import Record, Wanted
 from gpulab.paths import LabPaths, lab_paths
 from gpulab.processes import Record as ProcessRecord
+from gpulab.providers import EMBEDDED
 from gpulab.recording import Recording, inputs, recorded, save
 from gpulab.reset import reset
 from gpulab.sim.data import check_data
@@ -51,7 +52,10 @@ T = TypeVar("T")
 
 
 def prove_all(
-    fleets: Mapping[str, Sequence[Seeded]], name: str | None, told: Told
+    fleets: Mapping[str, Sequence[Seeded]],
+    name: str | None,
+    told: Told,
+    provider: str = EMBEDDED,
 ) -> Iterator[Proof]:
     """Prove exercises, each with its seed: one lab for each fleet, all of them side by side.
 
@@ -59,7 +63,7 @@ def prove_all(
     """
     ready_types()
     with ExitStack() as stack:
-        labs = {fleet: stack.enter_context(lab_for(fleet, name)) for fleet in fleets}
+        labs = {fleet: stack.enter_context(lab_for(fleet, name, provider)) for fleet in fleets}
         pool = ThreadPoolExecutor(len(fleets))
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         found = [pool.submit(prove_on, labs[fleet], fleets[fleet], told) for fleet in fleets]
@@ -214,7 +218,7 @@ def is_about_answers(folder: Path) -> bool:
 
 
 @contextmanager
-def lab_for(fleet: str, name: str | None) -> Iterator[MakeLab]:
+def lab_for(fleet: str, name: str | None, provider: str) -> Iterator[MakeLab]:
     """A lab that is there, or one that is made when it is asked for, and removed at the end."""
     if name is not None:
         found = lab.existing(name)
@@ -226,15 +230,15 @@ def lab_for(fleet: str, name: str | None) -> Iterator[MakeLab]:
     check_data(fleet)
     paths = lab_paths(f"verify-{os.getpid()}-{Path(fleet).stem}"[:40].strip("-"))
     try:
-        yield lambda: (paths, made(paths, fleet))
+        yield lambda: (paths, made(paths, Wanted(fleet, SPEED, provider)))
     finally:
         lifecycle.down(paths, delete=True)
 
 
-def made(paths: LabPaths, fleet: str) -> Record:
+def made(paths: LabPaths, wanted: Wanted) -> Record:
     """Make one lab at a time: kwok gives up if its API server takes half a minute to come up."""
     with MAKING:
-        return lifecycle.up(paths, fleet, SPEED, lasting=False)
+        return lifecycle.up(paths, wanted, lasting=False)
 
 
 def drawn(folder: Path, seed: str) -> tuple[Exercise, str | None]:

@@ -27,6 +27,12 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     release: Release | None = None
 
 
+class Kind(Group, frozen=True, forbid_unknown_fields=True):
+    """kind itself, which only its provider needs."""
+
+    node_image: str = ""  # what its containers are made of, with its digest
+
+
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tool that is found, not made."""
 
@@ -39,6 +45,7 @@ class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kubernetes: Group
     etcd: Group
     kwok: Group
+    kind: Kind
     go: Pin
     python: Pin
 
@@ -46,6 +53,11 @@ class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def groups(self) -> dict[str, Group]:
         """The groups in the order in which they are built: the slowest first."""
         return {"kubernetes": self.kubernetes, "kwok": self.kwok, "etcd": self.etcd}
+
+    @property
+    def extras(self) -> dict[str, Group]:
+        """Groups that not every lab needs."""
+        return {"kind": self.kind}
 
 
 @cache

@@ -1,7 +1,7 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
 python -m tests.bench [start] [checkpoint] [healing] [reset] [operator] [pods] [grade]
-                      [verdicts] [memory] [scale] [verify] [--runs 7]
+                      [verdicts] [memory] [scale] [verify] [kind] [--runs 7]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tests.bench import (
     checkpoint,
     grade,
     healing,
+    kind,
     memory,
     operator,
     pods,
@@ -35,7 +36,11 @@ BENCHMARKS = {
     "verdicts": verdicts.measure,
     "memory": memory.measure,
 }
-LARGE = {"scale": scale.measure, "verify": verdicts.verify}  # minutes each: only when named
+LARGE = {
+    "kind": kind.measure,
+    "scale": scale.measure,
+    "verify": verdicts.verify,
+}  # minutes each: only when named
 
 
 def main() -> None:

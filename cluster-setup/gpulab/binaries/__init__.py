@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autograders.errors import InputError
@@ -14,8 +14,10 @@ VARIABLE = "GPULAB_SOURCE"
 DOWNLOAD, BUILD = "download", "build"
 
 
-def ensure(source: str | None = None) -> Mapping[str, Path]:
+def ensure(source: str | None = None, extra: Sequence[str] = ()) -> Mapping[str, Path]:
     """Program name → path, all present; what the cache lacks comes from `source`.
+
+    `extra` names groups of versions.toml beyond the control plane's.
 
     That is download, build, a folder, or (none named) $GPULAB_SOURCE, else download and, for what
     cannot be had so, build. Raises InputError when something that a person can mend (Go, disk,
@@ -24,11 +26,11 @@ def ensure(source: str | None = None) -> Mapping[str, Path]:
     chosen = source or os.environ.get(VARIABLE) or None
     folder = _folder(chosen)
     cache = Cache.open()
-    if cache.missing():
+    if cache.missing(extra):
         with cache.locked():
-            if missing := cache.missing():  # another process may have made it meanwhile
+            if missing := cache.missing(extra):  # another process may have made it meanwhile
                 _fill(cache, missing, chosen, folder)
-    return cache.programs()
+    return cache.programs(extra)
 
 
 def _folder(chosen: str | None) -> Path | None:
@@ -62,4 +64,6 @@ def _fill(
         download.console.print(f"Not downloaded, so it is built: {why}", soft_wrap=True)
     from gpulab.binaries import build
 
-    build.fill(cache, cache.missing())
+    build.fill(
+        cache, {name: group for name, group in missing.items() if not cache.has(name, group)}
+    )

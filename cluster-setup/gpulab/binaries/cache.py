@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,14 @@ class Cache:
         folder = self.folder(name, group)
         return all(os.access(folder / program, os.X_OK) for program in group.programs)
 
-    def missing(self) -> dict[str, Group]:
+    def missing(self, extra: Sequence[str] = ()) -> dict[str, Group]:
         """The groups of which a program is not there."""
-        return {n: g for n, g in versions().groups.items() if not self.has(n, g)}
+        return {n: g for n, g in _groups(extra).items() if not self.has(n, g)}
 
-    def programs(self) -> Mapping[str, Path]:
+    def programs(self, extra: Sequence[str] = ()) -> Mapping[str, Path]:
         return {
             program: self.folder(name, group) / program
-            for name, group in versions().groups.items()
+            for name, group in _groups(extra).items()
             for program in group.programs
         }
 
@@ -69,6 +69,10 @@ class Cache:
         """What an interrupted or killed process was making."""
         for leftover in self.root.glob(".making-*"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _groups(extra: Sequence[str]) -> dict[str, Group]:
+    return versions().groups | {name: versions().extras[name] for name in extra}
 
 
 def _platform() -> str:

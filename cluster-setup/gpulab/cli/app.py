@@ -8,7 +8,19 @@ from typing import Annotated, Optional
 import typer
 
 from gpulab.cli.checkpoint_options import checkpoints
-from gpulab.cli.options import DEFAULT_NAME, Exercise, Fleet, Json, Kubeconfig, Name, Source
+from gpulab.cli.options import (
+    DEFAULT_NAME,
+    Choice,
+    Context,
+    Exercise,
+    Fleet,
+    Json,
+    Kubeconfig,
+    Name,
+    NodeImage,
+    Provider,
+    Source,
+)
 
 app = typer.Typer(
     help="Kubernetes for AI infrastructure: a lab with simulated GPU nodes, exercises, grading.",
@@ -35,11 +47,17 @@ def up(
         float, typer.Option(min=0.1, max=100, help="Divides pulls, back-off, driver installs.")
     ] = 1.0,
     source: Source = None,
+    provider: Provider = None,
+    node_image: NodeImage = None,
+    context: Context = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="With existing: do not ask whether it is meant.")
+    ] = False,
 ) -> None:
     """Start or resume the lab; done when a new Pod runs."""
     from gpulab.cli import lab
 
-    lab.up(name, fleet, speed, source)
+    lab.up(name, fleet, speed, source, Choice(provider, node_image, context, yes))
 
 
 @app.command()
@@ -139,11 +157,14 @@ def lab_(
         typer.Option(min=1024, max=65535, help="JupyterLab's port; default: the first free."),
     ] = None,
     source: Source = None,
+    provider: Provider = None,
+    node_image: NodeImage = None,
 ) -> None:
     """Start or resume the lab and open JupyterLab; Ctrl-C stops JupyterLab only."""
-    from gpulab.cli import notebooks
+    from gpulab.cli import lab, notebooks
 
-    notebooks.lab(name, fleet, source, browser=browser, detach=detach, port=port)
+    lab.up(name, fleet, source=source, choice=Choice(provider, node_image))
+    notebooks.lab(name, browser=browser, detach=detach, port=port)
 
 
 @app.command("map")
@@ -238,12 +259,15 @@ def verify(
             help="In this lab, emptying the exercise's namespace; default: a lab made for it."
         ),
     ] = None,
+    provider: Provider = None,
     json: Json = False,
 ) -> int:
     """Prove that right answers get full marks and wrong ones do not; exit code 1 unless proven."""
     from gpulab.cli import verify as command
 
-    return command.verify(exercise, report, offline=offline, seed=seed, name=name, json=json)
+    return command.verify(
+        exercise, report, offline=offline, seed=seed, name=name, provider=provider, json=json
+    )
 
 
 @app.command(hidden=True)  # for authors

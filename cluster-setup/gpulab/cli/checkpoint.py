@@ -39,6 +39,7 @@ def restore(checkpoint: str, name: str, *, yes: bool) -> None:
     from gpulab import checkpoints, lab, lifecycle
 
     paths, record = lab.existing(name)
+    checkpoints.expect_supported(record)
     checkpoints.read(paths, record, checkpoint)
     if not yes:
         _agree(paths, record, checkpoint)
@@ -51,11 +52,10 @@ def restore(checkpoint: str, name: str, *, yes: bool) -> None:
 
 def _agree(paths: LabPaths, record: Record, checkpoint: str) -> None:
     from autograders.connect import connect
-    from gpulab import checkpoints, inventory
-    from gpulab.providers import components
+    from gpulab import checkpoints, inventory, providers
 
     again = f"gpulab checkpoint restore {checkpoint} --yes"
-    if not components.pids(paths):
+    if not providers.of(record.provider).is_up(paths):
         what = "the lab is down, so nobody can say what would be lost"
         raise InputError(what, f"gpulab up, and try again; or go back all the same: {again}")
     with connect(paths.admin_kubeconfig, read_only=False) as api:

@@ -17,6 +17,7 @@ from autograders.model import Phase, Probe, Report
 from autograders.quiz import read_answers
 from gpulab.cli.lab import err, out
 from gpulab.paths import ROOT
+from gpulab.providers import EXISTING
 from gpulab.workspace import answers_file
 
 EXERCISES = ROOT / "exercises"
@@ -36,9 +37,11 @@ def start(text: str, name: str, *, yes: bool) -> None:
     from gpulab import given, lab, own_nodes, probing, reset, workspace
     from gpulab.cli import nodes
 
-    exercise = exercise_of(text)
     paths, record = lab.existing(name)
+    exercise = exercise_on(text, Target(paths.grader_kubeconfig, record.provider))
     reset.refuse_foreign(paths, exercise)
+    if record.provider == EXISTING:
+        reset.refuse_beyond(exercise)
     probing.mend(paths)
     if fleet := own_nodes.to_swap(record, exercise):
         nodes.replace(paths, record, fleet, f"start {exercise.short}", yes=yes)
@@ -83,7 +86,7 @@ def graded(exercise: Exercise, name: str, target: Target, waiting: Waiting) -> R
 
 def _live(exercise: Exercise, name: str, target: Target, waiting: Waiting) -> Report:
     """The cluster as it stands; what must be tried, is."""
-    ours = target.provider != "existing"
+    ours = target.provider != EXISTING
     with _turn(name) if ours and exercise.settings.probe else nullcontext():
         return grade_live(
             exercise,
@@ -93,7 +96,7 @@ def _live(exercise: Exercise, name: str, target: Target, waiting: Waiting) -> Re
             speed=target.speed,
             seed=_seed(exercise),
             waiting=waiting,
-            before=_before(exercise, name, waiting) if ours else (),
+            before=_before(exercise, name, waiting) if ours else _found(exercise, name, target),
             probes=_probes(exercise, name) if ours else {},
         )
 
@@ -109,9 +112,11 @@ def _replayed(exercise: Exercise, name: str, target: Target, waiting: Waiting) -
     """The learner's files, on a clean lab of their own."""
     from gpulab import replay
 
-    if target.provider == "existing":
-        what = "a replay makes a lab of its own, and --kubeconfig names another cluster"
-        raise InputError(what, "leave one of the two out")
+    if target.provider == EXISTING:
+        what = "a replay makes a lab of its own, and this cluster is somebody's"
+        raise InputError(
+            what, "leave --replay out; or take a lab of your own: gpulab up --name other"
+        )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the lab is removed, too
     return replay.replay(exercise, name, _seed(exercise), waiting)
 
@@ -135,7 +140,7 @@ def exercise_on(text: str, target: Target) -> Exercise:
     from gpulab import variant
 
     folder = find_exercise(EXERCISES, text)
-    if target.provider != "existing" or read_variant(folder) is None:
+    if target.provider != EXISTING or read_variant(folder) is None:
         return variant.exercise_of(folder)
     with connect(target.kubeconfig) as api:
         return variant.exercise_of(folder, variant.nodes_of(api))
@@ -161,6 +166,15 @@ def _before(exercise: Exercise, name: str, waiting: Waiting) -> tuple[Phase, ...
     answers = read_answers(answers_file(exercise.id))
     with connect(paths.grader_kubeconfig) as api:
         return (*found, *probing.probed(paths, exercise, api, answers, waiting))
+
+
+def _found(exercise: Exercise, name: str, target: Target) -> tuple[Phase, ...]:
+    """What `gpulab start` has noted of a cluster that is not ours; nothing is tried there."""
+    from gpulab import given
+    from gpulab.paths import lab_paths
+
+    paths = lab_paths(name)
+    return given.as_found(paths, exercise) if target.kubeconfig == paths.grader_kubeconfig else ()
 
 
 def _probes(exercise: Exercise, name: str) -> Mapping[str, Probe]:
@@ -193,12 +207,12 @@ def target_of(name: str, kubeconfig: Path | None) -> Target:
     from gpulab.paths import lab_paths
 
     if kubeconfig is not None:
-        return Target(kubeconfig, "existing")
+        return Target(kubeconfig, EXISTING)
     paths = lab_paths(name)
     record = lab.read_record(paths)
     if record is not None:
         return Target(paths.grader_kubeconfig, record.provider, record.speed)
     if "KUBECONFIG" in os.environ:
-        return Target(None, "existing")
+        return Target(None, EXISTING)
     lab.existing(name)  # raises: there is no such lab
     raise AssertionError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 import time
@@ -13,36 +14,93 @@ from rich.markup import escape
 from rich.table import Table
 
 from autograders.errors import InputError
+from gpulab.cli.options import Choice
 
 if TYPE_CHECKING:  # each takes time to import, and most commands need none of them
     from gpulab.health import Component, Status
-    from gpulab.lab import Record
+    from gpulab.lab import Record, Wanted
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 
-def up(name: str, fleet: str, speed: float = 1.0, source: str | None = None) -> Record:
-    from gpulab import binaries, lifecycle
+def up(
+    name: str,
+    fleet: str,
+    speed: float = 1.0,
+    source: str | None = None,
+    choice: Choice = Choice(),  # noqa: B008 (it never changes)
+) -> Record:
+    from gpulab import binaries, lifecycle, providers
+    from gpulab.choice import remember
+    from gpulab.lab import Wanted, read_record
     from gpulab.paths import lab_paths
     from gpulab.sim.data import check_data
 
     paths = lab_paths(name)
     check_data(fleet)  # refused before minutes of building
+    there = read_record(paths)
+    provider = _kept(there, name, choice) if there else _chosen(choice)
     began = time.monotonic()
     binaries.ensure(source)
     if (took := time.monotonic() - began) > 1:  # they were not there
         err.print(f"The control plane's programs are there ({took:.0f} s, once).")
+    wanted = Wanted(fleet, speed, provider, choice.node_image)
+    if provider == providers.EXISTING:
+        wanted = wanted if there else _existing(wanted, choice)
     began = time.monotonic()
     with err.status(f"Starting lab {name!r}"):
-        record = lifecycle.up(paths, fleet, speed, say=lambda text: err.print(escape(text)))
-    if record.fleet != fleet:
+        record = lifecycle.up(paths, wanted, say=lambda text: err.print(escape(text)))
+    if choice.provider and there is None:
+        remember(choice.provider)
+    if record.fleet != fleet and provider != providers.EXISTING:
         err.print(f"Lab {name!r} keeps its fleet {record.fleet!r}; --fleet counts for a new lab.")
     if record.speed != speed:
         err.print(f"Lab {name!r} keeps its speed {record.speed:g}; --speed counts for a new lab.")
     err.print(f"Lab {name!r} is ready ({time.monotonic() - began:.1f} s).")
     err.print(f"  export KUBECONFIG={paths.kubeconfig}", highlight=False)
     return record
+
+
+def _kept(record: Record, name: str, choice: Choice) -> str:
+    """The provider of a lab that is there."""
+    if choice.provider not in (None, record.provider):
+        do = f"gpulab down --delete --name {name}, then again: notebooks, answers, progress stay"
+        what = f"lab {name!r} is of provider {record.provider}"
+        raise InputError(what, f"{do}; or have a second lab: --name {choice.provider}")
+    return record.provider
+
+
+def _chosen(choice: Choice) -> str:
+    """The provider of a new lab."""
+    from gpulab import providers
+    from gpulab.choice import choose
+
+    provider, why = choose(choice.provider)
+    for option, value, goes_with in (
+        ("--node-image", choice.node_image, providers.KIND),
+        ("--context", choice.context, providers.EXISTING),
+    ):
+        if value and provider != goes_with:
+            raise InputError(
+                f"{option} goes with --provider {goes_with}", "add that, or leave it out"
+            )
+    if why:
+        err.print(why)
+    return provider
+
+
+def _existing(wanted: Wanted, choice: Choice) -> Wanted:
+    """Show which cluster would be used, and ask."""
+    from gpulab.providers import existing
+
+    kubeconfig, words = existing.chosen(None, choice.context)
+    err.print(f"Exercises will make their namespaces in {words}.", highlight=False)
+    if not choice.yes:
+        if not sys.stdin.isatty():
+            raise InputError("nobody is there to confirm that cluster", "if it is meant, add --yes")
+        typer.confirm("Is it meant?", abort=True)
+    return dataclasses.replace(wanted, fleet="", kubeconfig=kubeconfig)
 
 
 def down(name: str, *, delete: bool, everything: bool, yes: bool) -> None:
@@ -114,7 +172,8 @@ def _show(found: Status) -> None:
     if found.supervisor is None and found.state != "stopped":
         out.print("The supervisor is stopped: what dies is not started again until `gpulab up`.")
     state = found.state if found.missing is None else f"{found.state}: {found.missing}"
-    out.print(f"lab {found.name} ({found.provider}, fleet {found.fleet}, {found.gpus} GPUs)", state)
+    nodes = f", fleet {found.fleet}, {found.gpus} GPUs" if found.fleet else ""
+    out.print(f"lab {found.name} ({found.provider}{nodes})", state)
     for each in found.faults:
         out.print(f"fault at work: {each}", highlight=False)
     if found.jupyterlab:

@@ -7,19 +7,16 @@ import time
 import webbrowser
 from types import FrameType
 
-from gpulab.cli import lab as commands
 from gpulab.cli.lab import err
-from gpulab.paths import LabPaths, lab_paths, work
+from gpulab.paths import LabPaths, work
 
 
-def lab(
-    name: str, fleet: str, source: str | None, *, browser: bool, detach: bool, port: int | None
-) -> None:
-    """Bring everything up; stay in the foreground unless `detach`."""
+def lab(name: str, *, browser: bool, detach: bool, port: int | None) -> None:
+    """Open JupyterLab on a lab that is up; stay in the foreground unless `detach`."""
     from gpulab import binaries, jupyter, workspace
+    from gpulab.lab import existing
 
-    paths = lab_paths(name)
-    record = commands.up(name, fleet, source=source)
+    paths, record = existing(name)
     for kept in workspace.update():
         err.print(f"Kept your edited {kept}; the course has a newer version.", highlight=False)
     with err.status("Starting JupyterLab"):

@@ -28,5 +28,5 @@ def _switch(component: str, name: str, *, on: bool) -> tuple[str, bool]:
     from gpulab.providers import pausing
 
     full = pausing.full_name(component)
-    paths, _ = lab.existing(name)
-    return full, lifecycle.switch(paths, component, on=on)
+    paths, record = lab.existing(name)
+    return full, lifecycle.switch(paths, record, component, on=on)

@@ -6,6 +6,7 @@ from autograders.errors import InputError
 from gpulab.cli.lab import err, out
 from gpulab.lab import Record
 from gpulab.paths import LabPaths
+from gpulab.providers import EXISTING
 
 DEFAULT = "default"
 
@@ -51,7 +52,7 @@ def only_nodes(paths: LabPaths, record: Record, *, yes: bool) -> None:
     """Of a lab that an earlier version made, nobody knows what else it had."""
     from gpulab.cli.nodes import replace
 
-    if record.fleet == DEFAULT:
+    if record.fleet == DEFAULT or record.provider == EXISTING:
         return out.print("The lab has its usual nodes.")
     replace(paths, record, DEFAULT, "reset --lab", yes=yes)
     out.print("The lab has its usual nodes again; start an exercise anew to go on with it.")
@@ -61,10 +62,12 @@ def exercise(text: str, name: str, *, answers: bool) -> None:
     """Delete what was made, give the starting state again; keep the answers unless told."""
     from gpulab import lab, own_nodes, probing, workspace
     from gpulab import reset as again
-    from gpulab.cli.exercises import exercise_of
+    from gpulab.cli.exercises import Target, exercise_on
 
-    one = exercise_of(text)
     paths, record = lab.existing(name)
+    one = exercise_on(text, Target(paths.grader_kubeconfig, record.provider))
+    if record.provider == EXISTING:
+        again.refuse_beyond(one)
     probing.mend(paths)
     own_nodes.expect(record, one)
     with err.status(f"Emptying namespace {one.namespace}"):

@@ -8,17 +8,26 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from autograders.errors import InputError
 from autograders.load import Exercise, exercise_names, find_exercise
 from autograders.proof import Case, Kind, Proof
 from gpulab.cli.lab import err
 from gpulab.paths import ROOT
+from gpulab.providers import EMBEDDED, EXISTING
 
 EXERCISES = ROOT / "exercises"
 OFFLINE = (Kind.MUTANT, Kind.EQUIVALENT, Kind.DELETED)
 
 
 def verify(
-    text: str | None, report: Path | None, *, offline: bool, seed: str, name: str | None, json: bool
+    text: str | None,
+    report: Path | None,
+    *,
+    offline: bool,
+    seed: str,
+    name: str | None,
+    provider: str | None,
+    json: bool,
 ) -> int:
     """Prove one exercise, or all; 0 only if everything is proven."""
     import msgspec
@@ -26,7 +35,7 @@ def verify(
     from gpulab import proofs
 
     folders = [find_exercise(EXERCISES, text)] if text else every()
-    found = list(recorded(folders) if offline else tried(folders, seed, name))
+    found = list(recorded(folders) if offline else tried(folders, seed, name, provider))
     if report is not None:
         proofs.write(found, report)
     if json:
@@ -46,17 +55,20 @@ def recorded(folders: list[Path]) -> Iterator[Proof]:
     return (prove_recorded(folder, told) for folder in folders)
 
 
-def tried(folders: list[Path], seed: str, name: str | None) -> Iterator[Proof]:
+def tried(
+    folders: list[Path], seed: str, name: str | None, provider: str | None
+) -> Iterator[Proof]:
     """One lab for all exercises with the same fleet; SIGTERM, too, lets it be removed."""
     from gpulab.own_nodes import fleet_of
     from gpulab.verify import drawn, prove_all
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
+    if provider == EXISTING:
+        raise InputError("a proof needs nodes of its own", "leave --provider out, or name kind")
     fleets: dict[str, list[tuple[Exercise, str | None]]] = {}
     for exercise, number in (drawn(folder, seed) for folder in folders):
         fleets.setdefault(fleet_of(exercise), []).append((exercise, number))
-    return prove_all(fleets, name, told)
+    return prove_all(fleets, name, told, provider or EMBEDDED)
 
 
 def told(exercise: Exercise, case: Case) -> None:

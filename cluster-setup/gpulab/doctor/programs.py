@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from autograders.errors import InputError
 from gpulab.binaries import BUILD, VARIABLE
 from gpulab.binaries.cache import Cache
 from gpulab.binaries.releases import assets, here
@@ -60,15 +61,25 @@ def _go() -> Line:
 
 def docker() -> Line:
     said = _ask("docker", "version", "--format", "{{.Server.Version}}")
-    seen = "no docker on PATH" if shutil.which("docker") is None else "docker reaches no server"
+    why = None if said else _refusal()
     return Line(
         name="Docker",
         ok=bool(said),
         needed=False,
         use="labs of the provider kind, and their tests",
-        found=f"server {said}" if said else seen,
-        do="install Docker and start it; the usual lab needs none",
+        found=f"server {said}" if said else why.what if why else "docker reaches no server",
+        do=why.do if why else "install Docker and start it; the usual lab needs none",
     )
+
+
+def _refusal() -> InputError | None:
+    from gpulab.providers.docker import run
+
+    try:
+        run("version", within=SECONDS)
+    except InputError as error:
+        return error
+    return None
 
 
 def bubblewrap() -> Line:

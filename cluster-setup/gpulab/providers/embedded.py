@@ -9,40 +9,50 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
 from autograders.errors import InputError
-from gpulab import binaries, kubeconfig, pki, ports, programs, supervision
-from gpulab.lab import SERVED, Record, new_record, write_record
+from gpulab import binaries, kubeconfig, ports, programs, supervision
+from gpulab.lab import SERVED, Record, Wanted, new_record, write_record
 from gpulab.paths import LabPaths, private_dir
+from gpulab.pki import EtcdPki, KubeletPki, Pair
 from gpulab.private import private, write_private
-from gpulab.providers import components, kwokctl, pausing, repair
-from gpulab.providers.components import SIMULATOR
-from gpulab.sim.config import Config
+from gpulab.providers import Say, components, kwokctl, pausing, repair
+from gpulab.providers.components import METRICS, SIMULATOR
+from gpulab.providers.parts import PAUSED, STOPPED, Door, Part
+from gpulab.sim.config import Config, Identity
 
-NAME = "embedded"
+SIMULATED = True
+SNAPSHOTS = True
+PROXY = "gpulab-admin"  # the name that the API server shows to whom it forwards requests
 STOP_SECONDS = 20.0
 START_SECONDS = 120.0  # a cold disk on a laptop; the usual time is 3 s
-Say = Callable[[str], None]
 
 
-def create(paths: LabPaths, fleet: str, speed: float) -> Record:
+def create(paths: LabPaths, wanted: Wanted) -> Record:
     """Make the cluster's files and start it; returns while it is still coming up."""
     binaries.ensure()
     repair.check_room(paths)
-    record = new_record(NAME, fleet, ports.free_ports([*kwokctl.PORTS, *SERVED]), speed)
+    record = new_record(wanted, ports.free_ports([*kwokctl.PORTS, *SERVED]))
     _clear(paths)
     private_dir(paths.kwok)
     with supervision.alone(paths):
         repair.certificates(paths)
-        _write_kubeconfigs(paths, record)
+        kubeconfig.write_all(paths, record.ports["kube-apiserver"])
         _start_simulator(paths, record, install=True)
         _make_control_plane(paths, record)
         write_record(paths, record)
         supervision.watch(paths, components.programs(paths))
     return record
+
+
+def abandon(paths: LabPaths) -> None:
+    """Remove what a creation that failed has left."""
+    stop(paths)
+    shutil.rmtree(paths.kwok, ignore_errors=True)
 
 
 def start(paths: LabPaths, record: Record, say: Say = lambda _: None) -> None:
@@ -64,7 +74,7 @@ def start(paths: LabPaths, record: Record, say: Say = lambda _: None) -> None:
 def _mend(paths: LabPaths, record: Record, say: Say) -> None:
     """Make anew what was lost or damaged; that ends everything that runs with it."""
     wrong = repair.certificates(paths)
-    _write_kubeconfigs(paths, record)
+    kubeconfig.write_all(paths, record.ports["kube-apiserver"])
     damage = repair.damage(paths)
     if damage:
         wrong.append(damage)
@@ -111,6 +121,46 @@ def delete(paths: LabPaths) -> None:
     shutil.rmtree(paths.root)
 
 
+def is_up(paths: LabPaths) -> bool:
+    """Whether anything of it runs."""
+    return bool(components.pids(paths))
+
+
+def parts(paths: LabPaths, record: Record) -> list[Part]:
+    """What it consists of, and how each can be asked for its health."""
+    pids, doors = components.pids(paths), _doors(paths, record)
+    return [
+        Part(name, pids.get(name), door.port, partial(_health, name, pids.get(name), door))
+        for name, door in doors.items()
+    ]
+
+
+def switch(paths: LabPaths, component: str, *, on: bool) -> bool:
+    """Let a component pause, or go on; False if it does so already."""
+    return pausing.switch(paths, components.pids(paths), component, on=on)
+
+
+def _health(name: str, pid: int | None, door: Door) -> str:
+    if pid is None:
+        return STOPPED
+    can_be = name.removeprefix("kube-") in pausing.COMPONENTS
+    return PAUSED if can_be and pausing.is_paused(pid) else door.ask()
+
+
+def _doors(paths: LabPaths, record: Record) -> dict[str, Door]:
+    admin, ca = _admin(paths), paths.cluster_pki / "ca.crt"
+    kubelet, etcd, at = KubeletPki(paths.pki), EtcdPki(paths.pki), record.ports
+    return {
+        "etcd": Door(at["etcd"], "/health", etcd.client, etcd.ca.crt),
+        "kube-apiserver": Door(at["kube-apiserver"], "/readyz", admin, ca),
+        "kube-controller-manager": Door(at["kube-controller-manager"], "/healthz"),
+        "kube-scheduler": Door(at["kube-scheduler"], "/healthz"),
+        "kwok-controller": Door(at["kwok-controller"], "/healthz", tls=False),
+        SIMULATOR: Door(at["kubelet"], "/healthz", kubelet.client, kubelet.ca.crt),
+        METRICS: Door(at["metrics"], "/healthz", admin, kubelet.ca.crt),
+    }
+
+
 def _clear(paths: LabPaths) -> None:
     """End and remove what a creation that was killed has left."""
     stop(paths)
@@ -154,29 +204,37 @@ def _check_ports(paths: LabPaths, record: Record, names: list[str]) -> None:
     ports.check_free({name: record.ports[name] for name in (*kept, *of_simulator)}, paths.name)
 
 
-def _write_kubeconfigs(paths: LabPaths, record: Record) -> None:
-    """Write those of the administrator (gpulab itself), of the learner and of the grader."""
-    cluster = paths.cluster / "pki"
-    server = f"https://{ports.LOOPBACK}:{record.ports['kube-apiserver']}"
-    for path, user, folder in (
-        (paths.admin_kubeconfig, "admin", cluster),
-        (paths.kubeconfig, pki.LEARNER, paths.pki),
-        (paths.grader_kubeconfig, pki.GRADER, paths.pki),
-    ):
-        pair = pki.Pair(folder / f"{user}.crt", folder / f"{user}.key")
-        kubeconfig.write(
-            path, lab=paths.name, user=user, server=server, ca=cluster / "ca.crt", pair=pair
-        )
-
-
 def _start_simulator(paths: LabPaths, record: Record, *, install: bool = False) -> None:
     _configure_simulator(paths, record, install=install)
     programs.spawn(components.simulator(paths))
 
 
 def _configure_simulator(paths: LabPaths, record: Record, *, install: bool) -> None:
-    config = Config.of(paths, record, install=install)
+    config = _config(paths, record, install=install)
     write_private(components.simulator_config(paths), config.to_json())
+
+
+def _config(paths: LabPaths, record: Record, *, install: bool) -> Config:
+    kubelet, ca = KubeletPki(paths.pki), paths.cluster_pki / "ca.crt"
+    return Config(
+        server=f"https://{ports.LOOPBACK}:{record.ports['kube-apiserver']}",
+        api=Identity.of(ca, _admin(paths)),
+        kubelet=Identity.of(kubelet.ca.crt, kubelet.server),
+        metrics=Identity.of(ca, kubelet.server),
+        metrics_client=PROXY,
+        authority=str(kubelet.ca.crt),
+        port=record.ports["kubelet"],
+        metrics_port=record.ports["metrics"],
+        fleet=record.fleet,
+        seed=record.uid,
+        causes=str(paths.causes),
+        speed=record.speed,
+        install=install,
+    )
+
+
+def _admin(paths: LabPaths) -> Pair:
+    return Pair(paths.cluster_pki / "admin.crt", paths.cluster_pki / "admin.key")
 
 
 def _make_control_plane(paths: LabPaths, record: Record) -> None:

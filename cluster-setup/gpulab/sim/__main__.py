@@ -17,7 +17,7 @@ from gpulab.sim.events import Recorder
 from gpulab.sim.gpus import load_driver, load_models
 from gpulab.sim.images import Images
 from gpulab.sim.kubelet import Kubelets, wait_for
-from gpulab.sim.nodes import make_nodes
+from gpulab.sim.nodes import Server, make_nodes
 from gpulab.sim.operator.controller import Operator
 from gpulab.sim.operator.driver_manager import DriverManager
 from gpulab.sim.operator.install import install
@@ -47,7 +47,8 @@ async def main(config: Config) -> None:
     operands = load()
     images = set(all_images(operands, cluster_policy()["spec"]))
     nodes = make_nodes(load_fleet(config.fleet), load_models(DATA / "gpus"), config.seed)
-    kubelets = Kubelets(nodes, world, config.port, images)
+    server = Server(config.host, config.port, config.beside_real)
+    kubelets = Kubelets(nodes, world, server, images)
     operator = Operator(api, operands, kubelets.nodes, world.pace)
     DriverManager(kubelets, world)
     try:
@@ -56,7 +57,7 @@ async def main(config: Config) -> None:
             if config.install:
                 group.create_task(install(api, operator))
             await kubelets.register()
-            group.create_task(serve(kubelets, config.kubelet, config.port))
+            group.create_task(serve(kubelets, config.kubelet, (config.address, config.port)))
             group.create_task(metrics.serve(api, config))
             group.create_task(kubelets.follow_causes(Path(config.causes)))
             group.create_task(kubelets.follow())

@@ -15,7 +15,7 @@ from gpulab.sim import causes, eviction
 from gpulab.sim.api import Api, ApiError, Object
 from gpulab.sim.causes import Injected
 from gpulab.sim.devices import Xid
-from gpulab.sim.nodes import Node, manifest, status
+from gpulab.sim.nodes import Node, Server, manifest, status
 from gpulab.sim.offered import Offer
 from gpulab.sim.pod import PodWorker
 from gpulab.sim.runtime import NodeState, Trouble, World
@@ -32,11 +32,15 @@ class Kubelets:
     """One object for all nodes of the fleet; a worker per Pod."""
 
     def __init__(
-        self, nodes: dict[str, Node], world: World, port: int, images: Iterable[str] = ()
+        self,
+        nodes: dict[str, Node],
+        world: World,
+        server: Server,
+        images: Iterable[str] = (),
     ) -> None:
         self.nodes = {name: NodeState(node, {*PRESENT, *images}) for name, node in nodes.items()}
         self._world = world
-        self._port = port
+        self._server = server
         self._workers: dict[str, PodWorker] = {}  # by Pod UID
         having = (state for state in self.nodes.values() if state.node.gpus)
         self._offers = {state.node.name: Offer(state, world) for state in having}
@@ -131,12 +135,12 @@ class Kubelets:
         async with gate:
             api = self._world.api
             try:
-                await api.create("/api/v1/nodes", manifest(node, self._port))
+                await api.create("/api/v1/nodes", manifest(node, self._server))
             except ApiError as error:
                 if error.reason != "AlreadyExists":
                     raise
                 known = await api.patch(
-                    f"/api/v1/nodes/{node.name}/status", {"status": status(node, self._port)}
+                    f"/api/v1/nodes/{node.name}/status", {"status": status(node, self._server)}
                 )
                 if offer := self._offers.get(node.name):
                     offer.adopt(known)

@@ -27,6 +27,16 @@ class Node:
     pod_cidr: ipaddress.IPv4Network
 
 
+@dataclass(frozen=True)
+class Server:
+    """Where all kubelets are reached, which are one process."""
+
+    host: str
+    port: int
+    beside_real: bool = False
+    """Whether there are real nodes, with a CNI plug-in that routes to every InternalIP."""
+
+
 def make_nodes(fleet: Fleet, models: Mapping[str, GpuModel], seed: str) -> dict[str, Node]:
     """The nodes of a fleet by name; equal arguments give equal device UUIDs and addresses."""
     return {shape.name: _node(shape, models, seed) for shape in shapes(fleet)}
@@ -48,8 +58,9 @@ def _pod_cidr(index: int) -> ipaddress.IPv4Network:
     return ipaddress.IPv4Network((int(PODS.network_address) + (index << 8), 24))
 
 
-def manifest(node: Node, port: int) -> dict[str, Any]:
+def manifest(node: Node, server: Server) -> dict[str, Any]:
     """The Node object as POSTed; KWOK adds the conditions."""
+    pods = {"podCIDR": str(node.pod_cidr), "podCIDRs": [str(node.pod_cidr)]}
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -58,12 +69,12 @@ def manifest(node: Node, port: int) -> dict[str, Any]:
             "labels": _labels(node),
             "annotations": {"kwok.x-k8s.io/node": "fake"},
         },
-        "spec": {"podCIDR": str(node.pod_cidr), "podCIDRs": [str(node.pod_cidr)]},
-        "status": status(node, port),
+        "spec": {} if server.beside_real else pods,  # there, a controller hands them out
+        "status": status(node, server),
     }
 
 
-def status(node: Node, port: int) -> dict[str, Any]:
+def status(node: Node, server: Server) -> dict[str, Any]:
     """Everything of the node's status that is neither a condition nor a device plugin's."""
     group = node.shape.group
     kept = group.reserved
@@ -74,10 +85,10 @@ def status(node: Node, port: int) -> dict[str, Any]:
         "allocatable": allocatable,
         # The API server dials the first of these that it knows: all kubelets are this process.
         "addresses": [
-            {"type": "InternalIP", "address": node.ip},
-            {"type": "Hostname", "address": "localhost"},
+            {"type": "ExternalIP" if server.beside_real else "InternalIP", "address": node.ip},
+            {"type": "Hostname", "address": server.host},
         ],
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": server.port}},
         "declaredFeatures": ["ExtendWebSocketsToKubelet"],
         "nodeInfo": _node_info(),
     }

@@ -25,6 +25,7 @@ PATHS = {
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
 }
+NODES = "/api/v1/nodes?labelSelector=!gpulab.dev/real"  # the simulated ones
 SECONDS = 60.0
 PAUSE = 0.05
 
@@ -43,7 +44,7 @@ async def install(api: Api, operator: Operator) -> None:
     await _create(api, POLICIES, cluster_policy())
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SECONDS):
-            await _until(api, "/api/v1/nodes", _take_pods if operator.with_pods else _any_takes)
+            await _until(api, NODES, _take_pods if operator.with_pods else _any_takes)
     operator.release()
     await _create(api, _path(deployment), deployment)
 

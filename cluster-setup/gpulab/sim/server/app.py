@@ -1,4 +1,7 @@
-"""Listens on loopback; only the API server may ask, which shows a certificate of the right CA."""
+"""Only the API server may ask, which shows a certificate of the right CA.
+
+It listens on loopback, or on the address of Docker's bridge where the API server is a container.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 
 from gpulab.pairs import APISERVER_CLIENT
-from gpulab.ports import LOOPBACK
 from gpulab.sim.config import Identity
 from gpulab.sim.kubelet import Kubelets
 from gpulab.sim.server.attach import Attach
@@ -20,7 +22,7 @@ from gpulab.sim.server.port_forward import PortForward
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-async def serve(kubelets: Kubelets, identity: Identity, port: int) -> None:
+async def serve(kubelets: Kubelets, identity: Identity, where: tuple[str, int]) -> None:
     """The kubelets' server; until cancelled."""
     logs, execute, attach = Logs(kubelets), Exec(kubelets), Attach(kubelets)
     forward = PortForward(kubelets)
@@ -37,14 +39,14 @@ async def serve(kubelets: Kubelets, identity: Identity, port: int) -> None:
         ],
         identity,
         APISERVER_CLIENT,
-        port,
+        where,
     )
 
 
 async def listen(
-    routes: Iterable[web.RouteDef], identity: Identity, client: str, port: int
+    routes: Iterable[web.RouteDef], identity: Identity, client: str, where: tuple[str, int]
 ) -> None:
-    """Serve these routes to the client of that name; until cancelled."""
+    """Serve these routes at an address and port to the client of that name; until cancelled."""
 
     @web.middleware
     async def only_the_api_server(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -61,7 +63,7 @@ async def listen(
     )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, LOOPBACK, port, ssl_context=_tls(identity)).start()
+    await web.TCPSite(runner, *where, ssl_context=_tls(identity)).start()
     try:
         await asyncio.Event().wait()
     finally:

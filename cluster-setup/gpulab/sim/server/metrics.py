@@ -19,11 +19,10 @@ from aiohttp import web
 
 from autograders.cluster.quantities import parse
 from gpulab.sim.api import MERGE, Api, ApiError, Object
-from gpulab.sim.config import Config, Identity
+from gpulab.sim.config import Config
 from gpulab.sim.server.app import listen
 from gpulab.sim.times import stamp
 
-PROXY = "gpulab-admin"
 GROUP = "metrics.k8s.io/v1beta1"
 PREFIX = f"/apis/{GROUP}"
 WINDOW = "15s"
@@ -177,28 +176,27 @@ def _missing(resource: str, name: str) -> web.Response:
 
 async def serve(api: Api, config: Config) -> None:
     """Serve until cancelled, after the API server was told where."""
-    await _register(api, config.metrics_port, config.kubelet.ca)
-    # the API server shows the certificate of --proxy-client-cert-file, the administrator's
-    identity = Identity(config.api.ca, config.kubelet.crt, config.kubelet.key)
-    await listen(Metrics(api).routes(), identity, PROXY, config.metrics_port)
+    await _register(api, config)
+    where = (config.address, config.metrics_port)
+    await listen(Metrics(api).routes(), config.metrics, config.metrics_client, where)
 
 
-async def _register(api: Api, port: int, authority: str) -> None:
+async def _register(api: Api, config: Config) -> None:
     """An APIService, and the Service that it names."""
     name, namespace = "metrics-server", "kube-system"
     service = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"type": "ExternalName", "externalName": "localhost"},
+        "spec": {"type": "ExternalName", "externalName": config.host},
     }
     spec = {
         "group": "metrics.k8s.io",
         "version": "v1beta1",
         "groupPriorityMinimum": 100,
         "versionPriority": 100,
-        "service": {"name": name, "namespace": namespace, "port": port},
-        "caBundle": b64encode(Path(authority).read_bytes()).decode(),
+        "service": {"name": name, "namespace": namespace, "port": config.metrics_port},
+        "caBundle": b64encode(Path(config.authority).read_bytes()).decode(),
     }
     entry = {
         "apiVersion": "apiregistration.k8s.io/v1",
