@@ -49,6 +49,17 @@ def test_leftovers_go_and_nobody_elses_namespace(lab: Lab) -> None:
 
 
 @pytest.mark.live
+def test_a_node_that_was_left_shut_is_no_obstacle(lab: Lab) -> None:
+    assert lab.kubectl("cordon", "a100-1").returncode == 0
+    try:
+        said = begin(lab).stdout
+    finally:
+        assert lab.kubectl("uncordon", "a100-1").returncode == 0
+        assert lab.kubectl("delete", "namespaces", "-l", "gpulab.dev/lesson=99").returncode == 0
+    assert "kubectl create namespace lesson-99" in said
+
+
+@pytest.mark.live
 def test_a_lesson_begins_once_the_scheduler_goes_on(lab: Lab) -> None:
     assert lab.gpulab("pause", "scheduler").returncode == 0
     try:

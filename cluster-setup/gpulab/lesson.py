@@ -37,8 +37,8 @@ def begin(lesson: str) -> str:
     """Give lesson `02` its namespace `lesson-02`, empty; returns the commands that did it."""
     try:
         paths, record = lab.existing(os.environ.get("GPULAB_NAME", "lab"))
-        if missing := health.status(paths, record).missing:
-            raise InputError(f"the lab is not ready: {missing}", remedy(missing))
+        if broken := next(iter(broken_parts(health.status(paths, record))), None):
+            raise InputError(f"the lab is not ready: {broken}", remedy(broken))
         done = [tried(paths, command) for command in commands(lesson)]
     except InputError as problem:
         raise Notice(problem.what, problem.do) from None
@@ -62,13 +62,20 @@ def tried(paths: LabPaths, command: list[str]) -> list[str]:
     return command
 
 
-def remedy(missing: str) -> str:
+def broken_parts(status: health.Status) -> Iterator[str]:
+    """Nodes are not looked at: an earlier run may have left one shut, and the lesson opens it."""
+    for part in status.components:
+        if part.name != "jupyterlab" and part.health != "ok":
+            yield f"{part.name}: {part.health}"
+
+
+def remedy(broken: str) -> str:
     """A part that was paused goes on; anything else that does not run is started.
 
     >>> remedy("kube-scheduler: paused")
     'in a cell: !gpulab resume scheduler   then run this cell again'
     """
-    component = missing.partition(":")[0].removeprefix("kube-")
-    paused = missing.endswith("paused") and component in pausing.COMPONENTS
+    component = broken.partition(":")[0].removeprefix("kube-")
+    paused = broken.endswith("paused") and component in pausing.COMPONENTS
     act = f"resume {component}" if paused else "up"
     return f"in a cell: !gpulab {act}   then run this cell again"
