@@ -5,7 +5,8 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from tests.conftest import Lab
+from gpulab.ready import CORDON
+from tests.conftest import Lab, eventually
 
 pytestmark = pytest.mark.live
 COMPONENTS = [
@@ -55,6 +56,19 @@ def test_a_lab_whose_node_is_gone_is_not_ready_and_up_brings_it_back(own_lab: La
     assert found["missing"] == "no node l40s-1"
     assert own_lab.gpulab("up", seconds=60).returncode == 0
     assert own_lab.status()["ready"]
+
+
+def taints(lab: Lab, node: str) -> list[str]:
+    return [taint["key"] for taint in lab.get("node", node)["spec"].get("taints") or []]
+
+
+def test_a_node_that_somebody_cordoned_keeps_no_lab_from_ready(lab: Lab) -> None:
+    try:
+        assert lab.kubectl("cordon", "l40s-1").returncode == 0
+        eventually(lambda: taints(lab, "l40s-1") == [CORDON])
+        assert lab.status()["ready"]
+    finally:
+        lab.kubectl("uncordon", "l40s-1")
 
 
 def test_a_component_that_hangs_is_not_ok_and_the_answer_still_comes(spare_lab: Lab) -> None:

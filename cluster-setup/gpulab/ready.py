@@ -23,6 +23,7 @@ from gpulab.waiting import eventually
 
 NAMESPACE = "kube-system"
 GPU = "nvidia.com/gpu"
+CORDON = "node.kubernetes.io/unschedulable"  # a learner's own wish
 REAL = "gpulab.dev/real"
 """Label, and taint, of nodes that are containers beside the simulated ones."""
 POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
@@ -145,7 +146,8 @@ def sound_nodes_missing(api: Api, paths: LabPaths, fleet: str) -> str | None:
 
 
 def _is_ready(node: Mapping[str, Any]) -> bool:
-    tainted = any("node.kubernetes.io/" in t["key"] for t in node["spec"].get("taints") or [])
+    keys = {taint["key"] for taint in node["spec"].get("taints") or []} - {CORDON}
+    tainted = any("node.kubernetes.io/" in key for key in keys)
     conditions = node["status"].get("conditions") or []
     return not tainted and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 

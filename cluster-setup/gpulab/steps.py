@@ -14,6 +14,7 @@ from autograders.model import Phase, Probe
 from autograders.settle import RUNNING, in_flight
 from gpulab import halting
 from gpulab.halting import items, pods_path
+from gpulab.ready import CORDON
 from gpulab.sending import MERGE, send
 from gpulab.waiting import eventually
 
@@ -21,7 +22,6 @@ NODES = "/api/v1/nodes"
 ELSEWHERE = "default"
 """Where strays are: not in the learner's namespace, whose quota is the learner's."""
 STRAY = "gpulab.dev/stray"
-CORDON = "node.kubernetes.io/unschedulable"
 FOLLOW_SECONDS = 20.0
 """Until a node's taint has followed its cordon; usually it does at once."""
 IMAGE = "registry.k8s.io/pause:3.10.1"
