@@ -65,6 +65,7 @@ def test_what_would_change_the_cluster_is_refused(lab: Lab, mine: Lab) -> None:
     for command, reason in (
         (("start", "03"), "exercise 03 brings its own nodes"),
         (("checkpoint", "save", "now"), "has no checkpoints"),
+        (("break", "node-silent"), "has no simulated nodes"),
         (("pause", "scheduler"), "of which gpulab runs nothing"),
         (("check", "01", "--replay"), "this cluster is somebody's"),
         (("verify", "01", "--provider", "existing"), "a proof needs nodes of its own"),

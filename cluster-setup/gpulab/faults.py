@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from autograders.errors import InputError
-from gpulab import tampering
+from gpulab import providers, tampering
 from gpulab.fleets import load_fleet, shapes
 from gpulab.lab import Record
 from gpulab.paths import DATA, LabPaths
@@ -46,6 +46,9 @@ def find(name: str) -> Fault:
 
 def inject(paths: LabPaths, record: Record, name: str, node: str | None) -> Injected:
     """Break something; without a node, the first one that has GPUs."""
+    if not providers.of(record.provider).SIMULATED:
+        what = f"lab {paths.name!r} has no simulated nodes, and nothing else is broken on purpose"
+        raise InputError(what, "use a lab of your own: gpulab up --name other")
     cause, chosen_node = find(name).cause, _node(record, node)
     at_work = active(paths)
     if any((each.fault, each.node) == (name, chosen_node) for each in at_work):
