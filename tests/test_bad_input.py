@@ -310,11 +310,12 @@ def test_debug_shows_the_traceback_of_such_an_error(lab: Lab, tmp_path: Path) ->
 def test_a_damaged_record_is_named_by_every_command_and_the_lab_can_still_be_stopped(
     spare_lab: Lab, content: bytes | None
 ) -> None:
-    file = spare_lab.root / "lab.json"
+    file, copy = spare_lab.root / "lab.json", spare_lab.root / "lab.copy.json"
     good = file.read_bytes()
     if content is None:
         content = good[: good.index(b'"ports"')] + b'"ports": {}, "speed": 1.0}'
     file.write_bytes(content)
+    copy.write_bytes(content)  # with it alone, `up` would mend the record
     try:
         for command in (["up"], ["status"], ["kubeconfig"], ["check", "01"], ["start", "01"]):
             what, do = said(spare_lab.gpulab(*command))
@@ -323,6 +324,7 @@ def test_a_damaged_record_is_named_by_every_command_and_the_lab_can_still_be_sto
         assert file.read_bytes() == content
     finally:
         file.write_bytes(good)
+        copy.write_bytes(good)
     assert spare_lab.status()["ready"]
 
 

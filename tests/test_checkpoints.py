@@ -247,7 +247,7 @@ def test_a_name_is_taken_once_and_files_are_private(saved: Lab) -> None:
     assert what == "there is a checkpoint 'early' already"
     assert "checkpoint delete early" in do
     folder = saved.root / "checkpoints"
-    assert [each.name for each in folder.iterdir()] == ["early"]
+    assert {each.name for each in folder.iterdir()} == {checkpoints.MADE, "early"}
     assert all(each.stat().st_mode & 0o077 == 0 for each in (folder, *folder.rglob("*")))
     listed = json.loads(saved.gpulab("checkpoint", "list", "--json").stdout)
     assert [(each["name"], each["fleet"]) for each in listed] == [("early", "default")]

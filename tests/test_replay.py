@@ -256,4 +256,7 @@ def test_a_replay_needs_files_and_a_lab_of_its_own(learner: Lab) -> None:
     what, _do = said(learner.gpulab("check", "02", "--replay"))
     assert "has no pod.yaml" in what
     kubeconfig = ("--kubeconfig", str(learner.kubeconfig))
-    assert "another cluster" in said(learner.gpulab("check", "01", "--replay", *kubeconfig))[0]
+    assert (
+        "this cluster is somebody's"
+        in said(learner.gpulab("check", "01", "--replay", *kubeconfig))[0]
+    )

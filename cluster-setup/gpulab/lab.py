@@ -122,6 +122,13 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in (home() / "labs").glob("*/lab.json"))
 
 
+def expect_own(paths: LabPaths) -> None:
+    """InputError where a folder of the lab's is somebody else's, or a file."""
+    private_dir(home())
+    if paths.root.exists():
+        private_dir(paths.root)
+
+
 @contextmanager
 def locked(paths: LabPaths) -> Iterator[None]:
     """One command changes a lab at a time; a second one waits for the first."""

@@ -33,11 +33,12 @@ def up(
 ) -> Record:
     from gpulab import binaries, lifecycle, providers
     from gpulab.choice import remember
-    from gpulab.lab import Wanted, read_record
+    from gpulab.lab import Wanted, expect_own, read_record
     from gpulab.paths import lab_paths
     from gpulab.sim.data import check_data
 
     paths = lab_paths(name)
+    expect_own(paths)
     check_data(fleet)  # refused before minutes of building
     there = read_record(paths)
     provider = _kept(there, name, choice) if there else _chosen(choice)

@@ -250,22 +250,23 @@ def _kwokctl(paths: LabPaths, *arguments: str) -> None:
     program = binaries.ensure()["kwokctl"]
     log = paths.logs / "kwokctl.log"
     private_dir(log.parent)
-    with open(log, "ab", opener=private) as out:
-        done = subprocess.run(
-            [str(program), *arguments, "--name", paths.name],
-            env=_environment(paths),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            umask=0o077,
-            timeout=START_SECONDS,
-            check=False,
-        )
-    if done.returncode:
+    try:
+        with open(log, "ab", opener=private) as out:
+            subprocess.run(
+                [str(program), *arguments, "--name", paths.name],
+                env=_environment(paths),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                umask=0o077,
+                timeout=START_SECONDS,
+                check=True,
+            )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         raise InputError(
             f"kwokctl {arguments[0]} failed; the reason is in {log}",
             "read that file's last lines; `gpulab down --delete` starts over",
-        )
+        ) from None
 
 
 def _environment(paths: LabPaths) -> Mapping[str, str]:

@@ -79,6 +79,8 @@ def forget_configuration(paths: LabPaths) -> None:
     """Let kwokctl make its files anew; etcd's data and the certificates stay."""
     for name in ("kwok.yaml", "kubeconfig.yaml"):
         (paths.cluster / name).unlink(missing_ok=True)
+    for file in (paths.cluster / "pids").glob("*.pid"):
+        file.unlink()  # kwokctl takes a pid that somebody else has, or a zombie, for a running one
 
 
 def expected(paths: LabPaths, record: Record) -> bytes:
