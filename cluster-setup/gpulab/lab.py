@@ -124,9 +124,9 @@ def names() -> list[str]:
 
 def expect_own(paths: LabPaths) -> None:
     """InputError where a folder of the lab's is somebody else's, or a file."""
-    private_dir(home())
-    if paths.root.exists():
-        private_dir(paths.root)
+    for folder in (home(), paths.root):
+        if folder.exists():
+            private_dir(folder)
 
 
 @contextmanager
