@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gpulab.pairs import Pair
 from gpulab.paths import LabPaths
-from gpulab.pki import Pair
 from gpulab.ports import LOOPBACK
 from gpulab.providers import components
 from tests.conftest import Lab, eventually, said, waits_for_lock

@@ -18,8 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from gpulab import supervision, supervisor
+from gpulab.pairs import Pair
 from gpulab.paths import LabPaths
-from gpulab.pki import Pair
 from gpulab.ports import LOOPBACK
 from gpulab.programs import is_paused
 from gpulab.providers import components

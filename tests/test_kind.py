@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gpulab import pki
+from gpulab.pairs import Pair
 from gpulab.paths import ROOT, LabPaths
-from gpulab.pki import Pair
 from gpulab.providers import docker, kind, kind_cluster, kind_health
 from tests.conftest import CUDA, Lab, Object, eventually, pod, remove_exercises
 from tests.test_exercises import LIMIT, NAMES, proof

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gpulab import kubeconfig
-from gpulab.pki import Pair
+from gpulab.pairs import Pair
 from tests.conftest import Done, Lab, eventually
 
 MAY = [

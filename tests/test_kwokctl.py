@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from gpulab import binaries
+from gpulab.pairs import EtcdPki, KubeletPki
 from gpulab.paths import LabPaths
-from gpulab.pki import EtcdPki, KubeletPki
 from gpulab.ports import LOOPBACK
 from gpulab.providers import kwokctl
 

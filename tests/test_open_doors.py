@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from gpulab import pki
+from gpulab.pairs import Pair
 from gpulab.paths import ROOT
-from gpulab.pki import Pair
 from gpulab.ports import LOOPBACK
 from tests.conftest import Lab
 

@@ -12,17 +12,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gpulab import pki
-from gpulab.pki import (
-    APISERVER_CLIENT,
-    GRADER,
-    LEARNER,
-    LEARNERS,
-    METRICS,
-    Pair,
-    make_cluster_pki,
-    make_kubelet_pki,
-    write_private,
-)
+from gpulab.pairs import APISERVER_CLIENT, GRADER, LEARNER, LEARNERS, EtcdPki, KubeletPki, Pair
+from gpulab.pki import METRICS, make_cluster_pki, make_kubelet_pki
+from gpulab.private import write_private
 
 
 def certificate(pair: Pair) -> x509.Certificate:
@@ -135,7 +127,7 @@ def test_what_is_wrong_with_a_certificate_is_said(
     tmp_path: Path, spoil: Callable[[Pair, Pair], object], words: str
 ) -> None:
     everything(tmp_path)
-    etcd, kubelet = pki.EtcdPki(tmp_path), pki.KubeletPki(tmp_path)
+    etcd, kubelet = EtcdPki(tmp_path), KubeletPki(tmp_path)
     spoil(etcd.server, kubelet.server)
     assert words in (pki.defect(etcd.server, etcd.ca) or "")
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gpulab.pki import KubeletPki, Pair
+from gpulab.pairs import KubeletPki, Pair
 from gpulab.ports import LOOPBACK
 from tests.conftest import CUDA, Done, Lab, devices, eventually, make_namespace, pod
 

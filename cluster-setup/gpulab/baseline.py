@@ -13,7 +13,7 @@ from gpulab.discovery import kinds
 from gpulab.emptying import Found, listed
 from gpulab.made import Made, made
 from gpulab.paths import LabPaths
-from gpulab.pki import write_private
+from gpulab.private import write_private
 from gpulab.reset import LABEL
 
 CANARY = "gpulab-ready-"

@@ -7,7 +7,7 @@ import os
 from autograders.errors import InputError
 from gpulab import providers
 from gpulab.paths import home, private_dir
-from gpulab.pki import write_private
+from gpulab.private import write_private
 from gpulab.providers import EMBEDDED, KIND
 
 VARIABLE = "GPULAB_PROVIDER"

@@ -14,7 +14,7 @@ from gpulab import providers, tampering
 from gpulab.fleets import load_fleet, shapes
 from gpulab.lab import Record
 from gpulab.paths import DATA, LabPaths
-from gpulab.pki import write_private
+from gpulab.private import write_private
 from gpulab.sim import causes
 from gpulab.sim.causes import Cause, Injected
 

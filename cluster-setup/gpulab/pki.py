@@ -21,18 +21,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gpulab.pairs import APISERVER_CLIENT as APISERVER_CLIENT
-from gpulab.pairs import ETCD_CLIENT as ETCD_CLIENT
-from gpulab.pairs import GRADER as GRADER
-from gpulab.pairs import LEARNER as LEARNER
-from gpulab.pairs import LEARNERS as LEARNERS
-from gpulab.pairs import EtcdPki as EtcdPki
-from gpulab.pairs import KubeletPki as KubeletPki
-from gpulab.pairs import Pair as Pair
-from gpulab.pairs import pair_of
+from gpulab.pairs import (
+    APISERVER_CLIENT,
+    ETCD_CLIENT,
+    GRADER,
+    LEARNER,
+    LEARNERS,
+    EtcdPki,
+    KubeletPki,
+    Pair,
+    pair_of,
+)
 from gpulab.ports import LOOPBACK
-from gpulab.private import private as private
-from gpulab.private import write_private as write_private
+from gpulab.private import write_private
 
 METRICS = "metrics-server.kube-system.svc"  # as the API server calls who serves metrics
 LIFETIME = dt.timedelta(days=3650)

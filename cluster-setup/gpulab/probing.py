@@ -26,7 +26,7 @@ from gpulab import asking, halting, steps
 from gpulab.discovery import Resource
 from gpulab.grants import Grant, acting, granted, revoke
 from gpulab.paths import LabPaths
-from gpulab.pki import private, write_private
+from gpulab.private import private, write_private
 from gpulab.sending import send
 from gpulab.steps import Refused, Site, Untried
 from gpulab.waiting import eventually

@@ -17,8 +17,8 @@ import msgspec
 from autograders.errors import InputError
 from gpulab import binaries, kubeconfig, ports, programs, supervision
 from gpulab.lab import SERVED, Record, Wanted, new_record, write_record
+from gpulab.pairs import EtcdPki, KubeletPki, Pair
 from gpulab.paths import LabPaths, private_dir
-from gpulab.pki import EtcdPki, KubeletPki, Pair
 from gpulab.private import private, write_private
 from gpulab.providers import Say, components, kwokctl, pausing, repair
 from gpulab.providers.components import METRICS, SIMULATOR

@@ -16,8 +16,8 @@ import psutil
 from autograders.errors import InputError
 from gpulab import binaries, kubeconfig, ports, supervision
 from gpulab.lab import ON_KIND, SERVED, Record, Wanted, new_record, write_record
+from gpulab.pairs import KubeletPki, Pair
 from gpulab.paths import LabPaths, private_dir
-from gpulab.pki import KubeletPki, Pair
 from gpulab.private import write_private
 from gpulab.programs import Program, kill, running, spawn
 from gpulab.providers import Say, components, docker, kind_cluster, kind_health, kind_pausing

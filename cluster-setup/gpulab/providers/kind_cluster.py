@@ -18,8 +18,8 @@ from autograders.connect import connect
 from autograders.errors import InputError
 from gpulab import binaries, pki
 from gpulab.lab import Record
+from gpulab.pairs import KubeletPki, Pair
 from gpulab.paths import DATA, LabPaths, private_dir
-from gpulab.pki import KubeletPki, Pair
 from gpulab.private import private, write_private
 from gpulab.providers import docker
 from gpulab.providers.kwokctl import STAGES

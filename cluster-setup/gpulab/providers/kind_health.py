@@ -13,8 +13,8 @@ from autograders.connect import ApiAbsent, ApiProblem, connect
 from autograders.errors import InputError
 from gpulab import ports
 from gpulab.lab import Record
+from gpulab.pairs import Pair
 from gpulab.paths import LabPaths
-from gpulab.pki import Pair
 from gpulab.providers import components, docker, kind_cluster, kind_pausing
 from gpulab.providers.docker import Container
 from gpulab.providers.parts import OK, PAUSED, STOPPED, Door, Part

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpulab.pki import Pair
+from gpulab.pairs import Pair
 from gpulab.ports import LOOPBACK
 
 TIMEOUT = 2.0

@@ -8,9 +8,10 @@ import shutil
 import yaml
 
 from autograders.errors import InputError
-from gpulab import binaries, pki
+from gpulab import binaries
 from gpulab.fleets import load_fleet, shapes
 from gpulab.lab import Record
+from gpulab.pairs import EtcdPki, KubeletPki
 from gpulab.paths import LabPaths
 from gpulab.providers import components, kwokctl
 
@@ -42,6 +43,8 @@ def certificates(paths: LabPaths) -> list[str]:
 
     What was wrong with it, in words; if there is any, all programs must be started anew.
     """
+    from gpulab import pki  # takes 0.1 s to import
+
     pki.mend_clients(paths.cluster / "pki", paths.pki)
     wrong = []
     for family in pki.families(paths.cluster / "pki", paths.pki):
@@ -85,6 +88,6 @@ def forget_configuration(paths: LabPaths) -> None:
 
 def expected(paths: LabPaths, record: Record) -> bytes:
     """The file for kwokctl of a lab with these ports."""
-    kubelet, etcd = pki.KubeletPki(paths.pki), pki.EtcdPki(paths.pki)
+    kubelet, etcd = KubeletPki(paths.pki), EtcdPki(paths.pki)
     nodes = sum(1 for _ in shapes(load_fleet(record.fleet)))
     return kwokctl.configuration(record.ports, binaries.ensure(), kubelet, etcd, nodes).encode()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from gpulab.pki import Pair
+from gpulab.pairs import Pair
 from gpulab.ports import LOOPBACK
 
 
