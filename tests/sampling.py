@@ -1,9 +1,10 @@
 """Which tests a plain `make test` runs: all but most of those marked `sample`.
 
-`sample` marks the many of a kind, such as generated mutants. Of those, one in five runs, by a hash
-of commit and test, so that a commit always has the same ones and the next commit has others. Those
-in changed files all run, and so do those that name a changed exercise. `--all` runs everything,
-and so does naming tests with -k or -m.
+`sample` marks the many of a kind, such as generated mutants, and what takes long. Of those, one in
+five runs, by a hash of commit and test, so that a commit always has the same ones and the next commit
+has others. Those in changed files all run, and so do those that name a changed exercise, and those
+that are about what has changed: `sample("cluster-setup/gpulab/sim/shell")` names a folder or file,
+or the beginning of one. `--all` runs everything, and so does naming tests with -k or -m.
 
 Hypothesis draws the same examples every time, so that a merge never hangs on luck; with `--all` it
 draws new ones.
@@ -40,17 +41,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not sampled or not commit:
         return
     changes = changed()
-    left = {item for item in sampled if not runs(item.nodeid, commit[0], changes)}
+    left = {item for item in sampled if not runs(item.nodeid, subjects(item), commit[0], changes)}
     if left:
         config.hook.pytest_deselected(items=list(left))
         items[:] = [item for item in items if item not in left]
 
 
-def runs(nodeid: str, commit: str, changes: set[str]) -> bool:
+def subjects(item: pytest.Item) -> tuple[str, ...]:
+    """Beginnings of the paths that a test is about."""
+    return tuple(path for mark in item.iter_markers("sample") for path in mark.args)
+
+
+def runs(nodeid: str, about: tuple[str, ...], commit: str, changes: set[str]) -> bool:
     """Whether a test marked `sample` is one of those to run."""
     file = nodeid.partition("::")[0]
     exercises = {path.split("/")[1] for path in changes if path.startswith("exercises/")}
     if file in changes or any(exercise in nodeid for exercise in exercises):
+        return True
+    if any(path.startswith(about) for path in changes):
         return True
     digest = hashlib.sha256(f"{commit}\0{nodeid}".encode()).digest()
     return int.from_bytes(digest) % ONE_IN == 0

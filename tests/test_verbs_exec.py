@@ -134,8 +134,8 @@ def test_a_shell_that_the_image_lacks_is_refused_as_a_real_runtime_does(
 
 def test_exec_sees_what_the_main_process_has_written(lab: Lab, where: str) -> None:
     assert execute(lab, where, "writer", "cat", "/tmp/state").stdout == "begun\n"
-    first = int(execute(lab, where, "writer", "sh", "-c", "wc -l < /tmp/log").stdout)
-    later = int(execute(lab, where, "writer", "sh", "-c", "sleep 2; wc -l < /tmp/log").stdout)
+    twice = "wc -l < /tmp/log; sleep 2; wc -l < /tmp/log"
+    first, later = map(int, execute(lab, where, "writer", "sh", "-c", twice).stdout.split())
     assert later == first  # one command sees one moment
     assert int(execute(lab, where, "writer", "sh", "-c", "wc -l < /tmp/log").stdout) > first
     assert execute(lab, where, "writer", "test", "-f", "/tmp/none").returncode == 1
