@@ -1,7 +1,7 @@
 """Which tests a plain `make test` runs: all but most of those marked `sample`.
 
 `sample` marks the many of a kind, such as generated mutants, and what takes long. Of those, one in
-five runs, by a hash of commit and test, so that a commit always has the same ones and the next commit
+five runs, by a hash of commit and test, so that a commit always has the same ones and the next one
 has others. Those in changed files all run, and so do those that name a changed exercise, and those
 that are about what has changed: `sample("cluster-setup/gpulab/sim/shell")` names a folder or file,
 or the beginning of one. `--all` runs everything, and so does naming tests with -k or -m.
