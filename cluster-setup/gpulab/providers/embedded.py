@@ -64,6 +64,8 @@ def start(paths: LabPaths, record: Record, say: Say = lambda _: None) -> None:
     repair.check_room(paths)
     with supervision.alone(paths):
         try:
+            if repair.damage(paths) is None and not _to_make_anew(paths, record):
+                _start_missing(paths, record)  # the rest is looked at while it comes up
             _mend(paths, record, say)
             _start_missing(paths, record)
         finally:
@@ -82,10 +84,15 @@ def _mend(paths: LabPaths, record: Record, say: Say) -> None:
         say(f"Made anew: {each}")
     if wrong:
         _end_all(paths)
-    if damage or (not _control_plane(paths) and repair.is_outdated(paths, record)):
+    if damage or _to_make_anew(paths, record):
         _check_ports(paths, record, [name for name in components.NAMES])
         repair.check_data(paths)
         _make_control_plane(paths, record)
+
+
+def _to_make_anew(paths: LabPaths, record: Record) -> bool:
+    """Whether nothing runs, and would run otherwise than in a new lab."""
+    return not _control_plane(paths) and repair.is_outdated(paths, record)
 
 
 def _start_missing(paths: LabPaths, record: Record) -> None:
