@@ -1,10 +1,10 @@
 """Which tests a plain `make test` runs: all but most of those marked `sample`.
 
-`sample` marks the many of a kind, such as generated mutants, and what takes long. Of those, one in
-five runs, by a hash of commit and test, so that a commit always has the same ones and the next one
-has others. Those in changed files all run, and so do those that name a changed exercise, and those
-that are about what has changed: `sample("cluster-setup/gpulab/sim/shell")` names a folder or file,
-or the beginning of one. `--all` runs everything, and so does naming tests with -k or -m.
+`sample` marks live tests that are many of a kind or take long. Of those, one in five runs, by a
+hash of commit and test, so that a commit always has the same ones and the next one has others.
+Those in changed files all run, and so do those that name a changed exercise, and those that are
+about what has changed: `sample("cluster-setup/gpulab/sim/shell")` names a folder or file, or the
+beginning of one. `--all` runs everything, and so does naming tests with -k or -m.
 
 Hypothesis draws the same examples every time, so that a merge never hangs on luck; with `--all` it
 draws new ones.
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if any(config.getoption(name) for name in ("all", "keyword", "markexpr")):
         return
-    sampled = [item for item in items if item.get_closest_marker("sample")]
+    sampled = [item for item in items if all(map(item.get_closest_marker, ("live", "sample")))]
     commit = git("rev-parse", "HEAD")
     if not sampled or not commit:
         return

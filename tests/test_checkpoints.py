@@ -18,6 +18,12 @@ from gpulab.lab import KEPT, Record, Wanted, new_record
 from gpulab.paths import LabPaths
 from tests.conftest import Lab, devices, eventually, pod, said
 
+ABOUT = (
+    "cluster-setup/gpulab/checkpoints.py",
+    "cluster-setup/gpulab/providers/snapshot.py",
+    "cluster-setup/gpulab/cli/checkpoint",
+)
+pytestmark = pytest.mark.sample(*ABOUT)
 LIVE = pytest.mark.live
 THEN = {"1": "ConfigMap default/a", "1@": "10", "2": "Pod default/p", "2@": "1"}
 

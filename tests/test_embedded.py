@@ -19,7 +19,14 @@ from gpulab.ports import LOOPBACK
 from gpulab.providers import components
 from tests.conftest import Lab, eventually, said, waits_for_lock
 
-pytestmark = pytest.mark.live
+ABOUT = (
+    "cluster-setup/gpulab/providers/",
+    "cluster-setup/gpulab/supervis",
+    "cluster-setup/gpulab/programs.py",
+    "cluster-setup/gpulab/lifecycle.py",
+    "cluster-setup/gpulab/ready.py",
+)
+pytestmark = [pytest.mark.live, pytest.mark.sample(*ABOUT)]
 
 
 def paths(lab: Lab) -> LabPaths:

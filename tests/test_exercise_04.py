@@ -22,6 +22,8 @@ from gpulab import dry_run, workspace
 from gpulab.paths import ROOT
 from tests.conftest import Lab, eventually
 
+ABOUT = ("exercises/04-", "autograders/")
+pytestmark = pytest.mark.sample(*ABOUT)
 FOLDER = ROOT / "exercises" / "04-assessment"
 EXERCISE = load_exercise(FOLDER)
 ANSWERS = read_answers(FOLDER / "solution" / "answers.toml")

@@ -29,6 +29,7 @@ def proof(lab: Lab, exercise: str, *more: str) -> dict[str, object]:
 
 
 @pytest.mark.live
+@pytest.mark.sample("autograders/")
 @pytest.mark.timeout(LIMIT + 20)
 @pytest.mark.parametrize("exercise", NAMES)
 def test_an_exercise_is_proven(lab: Lab, exercise: str, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import yaml
 from gpulab.paths import ROOT
 from tests.conftest import Lab, environment, remove_exercises, said
 
+ABOUT = ("cluster-setup/gpulab/providers/existing.py", "cluster-setup/gpulab/providers/__init__.py")
+pytestmark = pytest.mark.sample(*ABOUT)
 FIRST = "01-deploy-gpu-pod"
 UP = ("up", "--provider", "existing")
 

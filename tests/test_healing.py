@@ -25,7 +25,14 @@ from gpulab.programs import is_paused
 from gpulab.providers import components
 from tests.conftest import Lab, Object, eventually, make_lab, said
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+ABOUT = (
+    "cluster-setup/gpulab/providers/",
+    "cluster-setup/gpulab/supervis",
+    "cluster-setup/gpulab/programs.py",
+    "cluster-setup/gpulab/lifecycle.py",
+    "cluster-setup/gpulab/ready.py",
+)
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600), pytest.mark.sample(*ABOUT)]
 PROCESSES = [
     "etcd",
     "kube-apiserver",

@@ -40,7 +40,8 @@ from gpulab import binaries
 from tests.golden.kind import compare, scenario, verbs
 from tests.golden.kind.play import Object, Stage, ask_kubectl, play, stage
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+ABOUT = ("cluster-setup/gpulab/sim/", "cluster-setup/images/", "cluster-setup/workloads/")
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600), pytest.mark.sample(*ABOUT)]
 AT_ONCE = 40  # scenarios; more make a small machine too slow for their deadlines
 # "no limit" as cgroup v1 spells it, 9007199254740988Ki; cgroup v2 has no number for it
 CGROUP_V1 = {".status.resources.limits", ".status.resources.limits.memory"}

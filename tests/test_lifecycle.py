@@ -24,7 +24,17 @@ from tests.conftest import (
     state,
 )
 
-pytestmark = pytest.mark.live
+ABOUT = (
+    "cluster-setup/gpulab/providers/",
+    "cluster-setup/gpulab/supervis",
+    "cluster-setup/gpulab/programs.py",
+    "cluster-setup/gpulab/lifecycle.py",
+    "cluster-setup/gpulab/ready.py",
+    "cluster-setup/gpulab/cli/lab.py",
+    "cluster-setup/gpulab/lab.py",
+    "cluster-setup/gpulab/paths.py",
+)
+pytestmark = [pytest.mark.live, pytest.mark.sample(*ABOUT)]
 
 
 def pids(lab: Lab) -> dict[str, int]:

@@ -22,6 +22,13 @@ from gpulab.paths import ROOT
 from gpulab.submission import Submission, read
 from tests.conftest import Lab, eventually, said
 
+ABOUT = (
+    "cluster-setup/gpulab/replay.py",
+    "cluster-setup/gpulab/probing.py",
+    "cluster-setup/gpulab/steps.py",
+    "cluster-setup/replay/",
+)
+pytestmark = pytest.mark.sample(*ABOUT)
 EXERCISES = ROOT / "exercises"
 FIRST, SECOND, THIRD = "01-deploy-gpu-pod", "02-fix-broken-pytorch", "03-plan-ten-jobs"
 FILES = {FIRST: "gpu-test.yaml", SECOND: "pod.yaml", THIRD: "jobs.yaml"}

@@ -17,7 +17,12 @@ from tests.conftest import Lab, eventually, pod, said
 
 NAMESPACE = "gpu-basics"
 EXERCISES = ROOT / "exercises"
-pytestmark = pytest.mark.live
+ABOUT = (
+    "cluster-setup/gpulab/reset.py",
+    "cluster-setup/gpulab/emptying.py",
+    "cluster-setup/gpulab/baseline.py",
+)
+pytestmark = [pytest.mark.live, pytest.mark.sample(*ABOUT)]
 
 
 def made(lab: Lab, *kinds: str) -> set[str]:

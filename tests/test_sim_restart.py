@@ -11,7 +11,8 @@ import pytest
 from gpulab.processes import is_running
 from tests.conftest import CUDA, Lab, Object, devices, eventually, make_namespace, pod, state
 
-pytestmark = pytest.mark.live
+ABOUT = ("cluster-setup/gpulab/sim/",)
+pytestmark = [pytest.mark.live, pytest.mark.sample(*ABOUT)]
 SLOW = "nvidia/cuda:13.0.2-runtime-ubuntu22.04"  # its size is known: the pull takes 11 s
 FINAL = ("Succeeded", "Failed")
 
