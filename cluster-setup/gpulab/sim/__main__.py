@@ -21,6 +21,7 @@ from gpulab.sim.nodes import Server, make_nodes
 from gpulab.sim.operator.controller import Operator
 from gpulab.sim.operator.driver_manager import DriverManager
 from gpulab.sim.operator.install import install
+from gpulab.sim.operator.mig_manager import MigManager
 from gpulab.sim.operator.operands import cluster_policy, load
 from gpulab.sim.operator.policy import all_images
 from gpulab.sim.pace import Pace
@@ -51,6 +52,7 @@ async def main(config: Config) -> None:
     kubelets = Kubelets(nodes, world, server, images)
     operator = Operator(api, operands, kubelets.nodes, world.pace)
     DriverManager(kubelets, world)
+    MigManager(kubelets, world, Path(config.causes).with_name("mig.json"))
     try:
         await wait_for(api, API_SECONDS)
         async with asyncio.TaskGroup() as group:

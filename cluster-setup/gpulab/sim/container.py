@@ -23,6 +23,7 @@ from gpulab.sim.backoff import CrashBackoff
 from gpulab.sim.execution import KILLED
 from gpulab.sim.gpus import Gpu
 from gpulab.sim.messages import Event
+from gpulab.sim.mig import Layout, Slice
 from gpulab.sim.program import (
     CannotStart,
     Exit,
@@ -103,13 +104,35 @@ class Lifecycle:
             cdi=self.node.cdi,
             troubles=tuple(self.node.troubles),
             lost=self.node.devices.lost(),
+            devices=self.container.devices,
+            slices=self._slices(),
+            board=self.node.node.gpus,
+            layout=dict(self.node.layout),
+            choices=self.node.choices,
+            journal=self.node.journal,
         )
 
-    def _visible(self) -> tuple[Gpu, ...]:
-        """The GPUs that it was given; the driver's container and its clients see all."""
-        sees_all = self.operand and self.node.facts.holds(DRIVER) and not self.container.gpus
+    @property
+    def _sees_all(self) -> bool:
+        """Whether it has all GPUs of the node: the driver's container and its clients do."""
         client = self.pod["spec"].get("runtimeClassName") or self.container.name == DRIVER_CONTAINER
-        return self.node.node.gpus if sees_all and client else self.container.gpus
+        free = self.operand and self.node.facts.holds(DRIVER) and not self.container.devices
+        return bool(free and client)
+
+    def _visible(self) -> tuple[Gpu, ...]:
+        """The GPUs that it was given, whole or in part."""
+        given = {device.gpu.uuid: device.gpu for device in self.container.devices}
+        return self.node.node.gpus if self._sees_all else tuple(given.values())
+
+    def _slices(self) -> Layout:
+        """The slices that it sees, of each GPU in MIG mode."""
+        if self._sees_all:
+            return self.node.layout
+        found: dict[str, tuple[Slice, ...]] = {}
+        for device in self.container.devices:
+            if device.slice is not None and device.slice not in found.get(device.gpu.uuid, ()):
+                found[device.gpu.uuid] = (*found.get(device.gpu.uuid, ()), device.slice)
+        return found
 
     @property
     def hurried(self) -> bool:
@@ -260,6 +283,10 @@ class Lifecycle:
     async def _load(self) -> None:
         """Take what ConfigMaps and Secrets give the container."""
         self._inputs = await inputs.load(self.world.api, self.pod, self.container.spec)
+
+    async def reload(self) -> None:
+        """Take what they give it now, in the same place: its process reads a file again."""
+        self._inputs.take(await inputs.load(self.world.api, self.pod, self.container.spec))
 
     async def _start(self) -> float | None:
         """Start the process; the seconds until the next sync if the runtime or a hook cannot."""

@@ -1,11 +1,13 @@
-"""Which GPU a container was given. The truth is in Pod status; this is an index over it."""
+"""Which device a container was given. The truth is in Pod status; this is an index over it."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gpulab.sim.device_map import Device, find
 from gpulab.sim.gpus import Gpu
 
 OFF_THE_BUS = 79  # the Xid
@@ -21,50 +23,82 @@ class Xid:
 
 
 class DevicesUnavailable(Exception):
-    """A Pod asks for more GPUs than its node has free."""
+    """A Pod asks for more devices than its node has free."""
 
-    def __init__(self, asked: int, free: int) -> None:
-        super().__init__(f"{asked} asked, {free} free")
+    def __init__(self, resource: str, asked: int, free: int) -> None:
+        super().__init__(f"{asked} {resource} asked, {free} free")
+        self.resource = resource
         self.asked = asked
         self.free = free
 
 
 class DevicePool:
-    """The GPUs of one node; each is held by one Pod at most."""
+    """The devices of one node; each is held by one Pod at most."""
 
     def __init__(self, gpus: Sequence[Gpu]) -> None:
-        self._gpus = {gpu.uuid: gpu for gpu in gpus}
-        self._holder: dict[str, str] = {}  # device UUID → Pod UID
-        self.sick: dict[str, int] = {}  # device UUID → the Xid that it reported
+        self._gpus = gpus
+        self._offered: dict[str, tuple[Device, ...]] = {}  # as registered last, by resource
+        self._holder: dict[str, str] = {}  # device ID → Pod UID
+        self._held: dict[str, Device] = {}  # device ID → the device, offered now or not
+        self.sick: dict[str, int] = {}  # UUID of the GPU → the Xid that it reported
 
-    def take(self, count: int, pod_uid: str) -> tuple[Gpu, ...]:
-        """Give a Pod `count` free GPUs, all or none; raises DevicesUnavailable."""
-        free = [gpu for uuid, gpu in self._gpus.items() if uuid not in self._holder | self.sick]
+    def offer(self, found: dict[str, tuple[Device, ...]]) -> None:
+        """Take over what a device plugin lists, for the resources that it lists."""
+        self._offered |= found
+
+    def take(self, resource: str, count: int, pod_uid: str) -> tuple[Device, ...]:
+        """Give a Pod `count` free devices, all or none; raises DevicesUnavailable.
+
+        Of GPUs that are shared, it prefers the one that fewest others have.
+        """
+        given: list[Device] = []
+        free = [one for one in self._offered.get(resource, ()) if self._is_free(one)]
         if len(free) < count:
-            raise DevicesUnavailable(count, len(free))
-        for gpu in free[:count]:
-            self._holder[gpu.uuid] = pod_uid
-        return tuple(free[:count])
+            raise DevicesUnavailable(resource, count, len(free))
+        users = Counter(device.uuid for device in self._held.values())
+        for _ in range(count):
+            best = min(free, key=lambda one: users[one.uuid])
+            free.remove(best)
+            users[best.uuid] += 1
+            given.append(best)
+        for device in given:
+            self._hold(device, pod_uid)
+        return tuple(given)
 
-    @property
-    def healthy(self) -> int:
-        """How many GPUs can be given to Pods, now or later."""
-        return len(self._gpus.keys() - self.sick.keys())
+    def _is_free(self, device: Device) -> bool:
+        return device.id not in self._holder and device.gpu.uuid not in self.sick
+
+    def capacity(self, resource: str) -> int:
+        """How many devices the plugin listed."""
+        return len(self._offered.get(resource, ()))
+
+    def healthy(self, resource: str) -> int:
+        """How many of them can be given to Pods, now or later."""
+        return sum(one.gpu.uuid not in self.sick for one in self._offered.get(resource, ()))
 
     def lost(self) -> frozenset[str]:
         """UUIDs of the GPUs that the driver no longer reaches."""
         return frozenset(uuid for uuid, xid in self.sick.items() if xid == OFF_THE_BUS)
 
-    def holders(self, uuids: Iterable[str]) -> set[str]:
-        """UIDs of the Pods that hold these devices."""
-        return {self._holder[uuid] for uuid in uuids if uuid in self._holder}
+    def holders(self, gpus: Iterable[str]) -> set[str]:
+        """UIDs of the Pods that hold devices of these GPUs, given by UUID."""
+        wanted = set(gpus)
+        held = self._held.items()
+        return {self._holder[one] for one, device in held if device.gpu.uuid in wanted}
 
-    def restore(self, uuids: Iterable[str], pod_uid: str) -> tuple[Gpu, ...]:
-        """Mark the devices in a Pod's status as held by it, and return them."""
-        known = tuple(self._gpus[uuid] for uuid in uuids if uuid in self._gpus)
-        for gpu in known:
-            self._holder[gpu.uuid] = pod_uid
+    def restore(self, ids: Iterable[tuple[str, str]], pod_uid: str) -> tuple[Device, ...]:
+        """Mark the devices in a Pod's status, each with its resource, as held by it."""
+        offered = {device.id: device for each in self._offered.values() for device in each}
+        found = (offered.get(one) or find(self._gpus, one, resource) for one, resource in ids)
+        known = tuple(device for device in found if device is not None)
+        for device in known:
+            self._hold(device, pod_uid)
         return known
 
+    def _hold(self, device: Device, pod_uid: str) -> None:
+        self._holder[device.id] = pod_uid
+        self._held[device.id] = device
+
     def free(self, pod_uid: str) -> None:
-        self._holder = {uuid: uid for uuid, uid in self._holder.items() if uid != pod_uid}
+        for one in [one for one, uid in self._holder.items() if uid == pod_uid]:
+            del self._holder[one], self._held[one]

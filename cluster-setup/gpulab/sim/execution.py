@@ -7,7 +7,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from gpulab.sim import messages
-from gpulab.sim.program import Await, Memory, Program, Provide, Require, Sleep
+from gpulab.sim.program import Await, Memory, Program, Provide, Require, Sleep, Withdraw
 from gpulab.sim.replay import Replay, Run
 from gpulab.sim.times import now, parse
 
@@ -27,16 +27,25 @@ async def run(owner: Lifecycle) -> tuple[int, str]:
         if isinstance(event, Sleep):
             due = (process.clock.now - now(exact=True)).total_seconds() + event.seconds
             await asyncio.sleep(max(due, 0.001))  # also a loop without pause lets others run
-        elif isinstance(event, Provide):
-            facts.provide(event.fact, _owner(owner, event), process.clock.now)
+        elif isinstance(event, Provide | Withdraw):
+            _change(owner, event, process.clock.now)
         elif isinstance(event, Require) and facts.holds(event.fact) is not event.present:
             return 1, ""
         elif isinstance(event, Await):
-            await facts.wait(event.fact, event.present)
+            await facts.wait(event.fact, event.present, event.lost)
             process.waited(facts.since(event.fact, event.present) or now(exact=True))
+            if event.reload:
+                await owner.reload()
         elif isinstance(event, Memory) and _exceeds(owner, event):
             return KILLED, messages.OOM_KILLED
     return process.code or 0, ""
+
+
+def _change(owner: Lifecycle, event: Provide | Withdraw, at: dt.datetime) -> None:
+    if isinstance(event, Withdraw):
+        owner.node.facts.withdraw_one(event.fact, owner.key)
+    else:
+        owner.node.facts.provide(event.fact, _owner(owner, event), at, event.value)
 
 
 def _exceeds(owner: Lifecycle, use: Memory) -> bool:
@@ -75,7 +84,7 @@ def provide_started(owner: Lifecycle, at: dt.datetime) -> None:
 
 def _recall(owner: Lifecycle, event: Provide, at: dt.datetime) -> bool:
     fresh = not owner.node.facts.holds(event.fact)
-    owner.node.facts.provide(event.fact, _owner(owner, event), at)
+    owner.node.facts.provide(event.fact, _owner(owner, event), at, event.value)
     return fresh
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 Listener = Callable[[str], None]
 
@@ -19,6 +20,7 @@ class Facts:
 
     def __init__(self) -> None:
         self._since: dict[str, dict[str, dt.datetime]] = {}
+        self._values: dict[str, Any] = {}
         self._lost: dict[str, dt.datetime] = {}
         self._changed = asyncio.Condition()
         self._listeners: list[Listener] = []
@@ -34,23 +36,40 @@ class Facts:
             return min(owners.values()) if owners else None
         return None if owners else self._lost.get(fact, dt.datetime.min.replace(tzinfo=dt.UTC))
 
-    def provide(self, fact: str, owner: str, at: dt.datetime) -> None:
-        fresh = not self.holds(fact)
+    def value(self, fact: str) -> Any:
+        """What went with the fact when it was provided last; None if nothing did."""
+        return self._values.get(fact)
+
+    def provide(self, fact: str, owner: str, at: dt.datetime, value: Any = None) -> None:
+        fresh = not self.holds(fact) or self._values.get(fact) != value
         self._since.setdefault(fact, {})[owner] = at
+        self._values[fact] = value
         if fresh:
             self._tell(fact)
 
     def withdraw(self, owner: str) -> None:
         """Drop all facts of a container that has ended."""
-        for fact, owners in self._since.items():
-            if owners.pop(owner, None) is not None and not owners:
-                self._lost[fact] = dt.datetime.now(dt.UTC)
-                self._tell(fact)
+        for fact in list(self._since):
+            self.withdraw_one(fact, owner)
 
-    async def wait(self, fact: str, present: bool) -> None:
-        """Return once the fact holds, or, with `present` false, no longer holds."""
+    def withdraw_one(self, fact: str, owner: str) -> None:
+        """Drop one fact of a container."""
+        owners = self._since.get(fact, {})
+        if owners.pop(owner, None) is not None and not owners:
+            self._lost[fact] = dt.datetime.now(dt.UTC)
+            self._tell(fact)
+
+    async def wait(self, fact: str, present: bool, lost: str = "") -> None:
+        """Return once the fact holds, or, with `present` false, no longer holds.
+
+        Also once the fact `lost` does not hold, if it is given.
+        """
+
+        def ended() -> bool:
+            return self.holds(fact) is present or bool(lost and not self.holds(lost))
+
         async with self._changed:
-            await self._changed.wait_for(lambda: self.holds(fact) is present)
+            await self._changed.wait_for(ended)
 
     def listen(self, listener: Listener) -> None:
         """Call `listener(fact)` after each change."""

@@ -99,6 +99,16 @@ class MigProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Memory slices at which an instance can begin."""
     size: Positive
     """Memory slices that it takes, of 8."""
+    copy_engines: int = 0
+    decoders: int = 0
+    jpegs: int = 0
+    ofa: int = 0
+    """Engines of an instance, as `nvidia-smi mig -lgip` counts them: CE, DEC, JPEG, OFA."""
+
+    @property
+    def compute_slices(self) -> int:
+        """Of the 7 that a GPU has."""
+        return int(self.name[0])
 
 
 class GpuModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -126,7 +136,7 @@ class GpuModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     details: Details | None = None
     topology: Topology | None = None
     mig_profiles: tuple[MigProfile, ...] = ()
-    """Profiles that MIG can cut this GPU into; nothing uses them yet."""
+    """Profiles that MIG can cut this GPU into."""
 
 
 class Driver(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

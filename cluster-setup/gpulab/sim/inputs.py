@@ -21,12 +21,16 @@ AUTOMATIC = "kube-api-access-"
 TOKEN = b"gpulab issues no tokens to simulated containers"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Inputs:
     """Environment variables, and files by absolute path."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def take(self, newer: Inputs) -> None:
+        """Show the files as they are now; variables stay as they were at the start."""
+        self.files = newer.files
 
 
 async def load(api: Api, pod: Object, container: Object) -> Inputs:

@@ -123,6 +123,12 @@ class Kubelets:
         every = [worker.pod for worker in self._workers.values()]
         return [pod for pod in every if pod["spec"]["nodeName"] == node]
 
+    def busy_gpus(self, node: str) -> set[str]:
+        """UUIDs of the GPUs that running containers have, whole or in part."""
+        mine = (w for w in self._workers.values() if w.pod["spec"]["nodeName"] == node)
+        running = (each.container for w in mine for each in w.lifecycles if each.container.running)
+        return {device.gpu.uuid for container in running for device in container.devices}
+
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of a Pod by name."""
         for worker in self._workers.values():

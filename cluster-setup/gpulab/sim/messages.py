@@ -235,6 +235,18 @@ def devices_unregistered(resource: str) -> Event:
     return allocate_failed(f"cannot allocate unregistered device {resource}")
 
 
+def shared_too_many(resource: str, asked: int) -> Event:
+    """Refuse a container that asks for more than one shared device, where that is not allowed.
+
+    NVIDIA/k8s-device-plugin 1b826acc, internal/rm/rm.go: ValidateRequest, over gRPC.
+    """
+    cause = (
+        f'rpc error: code = Unknown desc = invalid allocation request for "{resource}": '
+        f"invalid request: maximum request size for shared resources is 1; found {asked}"
+    )
+    return allocate_failed(cause)
+
+
 def devices_unhealthy(resource: str) -> Event:
     """Refuse a Pod when every device of the resource is unhealthy."""
     return allocate_failed(

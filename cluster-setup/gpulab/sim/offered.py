@@ -15,12 +15,12 @@ from typing import Any
 import aiohttp
 
 from gpulab.sim.api import ApiError
-from gpulab.sim.gpus import labels
-from gpulab.sim.nodes import GPU
+from gpulab.sim.device_map import is_device
+from gpulab.sim.discovery import Discovery, is_discovered
+from gpulab.sim.plugin import CDI, GFD
 from gpulab.sim.runtime import NodeState, World
 
 log = logging.getLogger(__name__)
-GFD, CDI = "gfd", "cdi"  # facts: GFD has written its file; the plugin hands over by CDI
 STOP_GRACE = 300.0  # endpointStopGracePeriod: until a lost plugin's resource goes to 0
 NFD_SLEEP = 60.0  # core.sleepInterval of NFD's worker
 RESTART_GRACE = 3.0  # for containers that ran before we did to provide their facts again
@@ -28,17 +28,16 @@ RETRY = 0.5
 NFD = "nfd-master"  # as the manager of the fields
 
 
-def amounts(
-    gpus: int, healthy: int, registered: bool, ever: bool, lost_for: float
-) -> dict[str, Any] | None:
-    """Capacity and allocatable; None where no plugin has ever registered.
+Amounts = dict[str, Any]
 
-    >>> amounts(8, 8, False, True, 10)
+
+def amounts(devices: int, healthy: int, registered: bool, lost_for: float) -> Amounts:
+    """Capacity and allocatable of a resource that a plugin registers, or once registered.
+
+    >>> amounts(8, 8, False, 10)
     {'capacity': '8', 'allocatable': '0'}
     """
-    if not registered and not ever:
-        return None
-    whole = gpus if registered or lost_for < STOP_GRACE else 0
+    whole = devices if registered or lost_for < STOP_GRACE else 0
     return {"capacity": str(whole), "allocatable": str(healthy if registered else 0)}
 
 
@@ -48,20 +47,20 @@ class Offer:
     def __init__(self, state: NodeState, world: World) -> None:
         self._state, self._world = state, world
         self._wake = asyncio.Event()
-        self._began = self._lost = self._now()
-        self._ever = False
-        self._written: dict[str, Any] | None = None
+        self._began = self._now()
+        self._lost: dict[str, float] = {}  # when a plugin's resource went
+        self._written: dict[str, Amounts] = {}  # by resource
         self._labels: dict[str, str] = {}  # GFD's, as the node has them
         state.facts.listen(self._changed)
 
     def adopt(self, node: Mapping[str, Any]) -> None:
         """Know what an earlier simulator has written."""
         status, known = node["status"], node["metadata"].get("labels") or {}
-        have = {each: (status.get(each) or {}).get(GPU) for each in ("capacity", "allocatable")}
-        if have["capacity"] is not None:
-            self._ever, self._written = True, have
-        self._state.registered_before = self._ever
-        self._labels = {key: known[key] for key in self._discovered(0) if key in known}
+        whole, usable = (status.get(each) or {} for each in ("capacity", "allocatable"))
+        for name in filter(is_device, whole):
+            self._written[name] = {"capacity": whole[name], "allocatable": usable.get(name)}
+            self._state.registered.add(name)
+        self._labels = {key: value for key, value in known.items() if is_discovered(key)}
 
     def look(self) -> None:
         """Publish again: the health of a device has changed."""
@@ -69,7 +68,7 @@ class Offer:
 
     async def run(self) -> None:
         """Work, for ever."""
-        await self._pause(RESTART_GRACE if self._ever or self._labels else None)
+        await self._pause(RESTART_GRACE if self._written or self._labels else None)
         while True:
             try:
                 due = await self._publish()
@@ -87,28 +86,35 @@ class Offer:
 
     def _changed(self, fact: str) -> None:
         facts = self._state.facts
-        if fact == GPU and facts.holds(GPU):
-            self._ever = self._state.registered_before = True
+        if is_device(fact) and facts.holds(fact):
+            self._state.registered.add(fact)
             self._state.cdi = facts.holds(CDI)
-        elif fact == GPU:
-            self._lost = self._now()
-        if fact in (GPU, GFD):
+        elif is_device(fact):
+            self._lost[fact] = self._now()
+        if is_device(fact) or fact == GFD:
             self._wake.set()
 
     async def _publish(self) -> float | None:
         """Write what differs; the seconds after which to look again, None if nothing is due."""
-        registered = self._state.facts.holds(GPU)
-        lost_for = (self._now() - self._lost) * self._world.speed
-        healthy = self._state.devices.healthy
-        gpus = len(self._state.node.gpus)
-        wanted = amounts(gpus, healthy, registered, self._ever, lost_for)
-        if wanted is not None and wanted != self._written:
-            await self._write(f"{self._path}/status", _status(wanted))
-            self._written = wanted
-        due = None if registered or not self._ever else STOP_GRACE - lost_for
-        label_due = await self._publish_labels()
-        left = [each for each in (due, label_due) if each is not None and each > 0]
+        wanted = {name: self._amounts(name) for name in sorted(self._state.registered)}
+        change = {name: each for name, each in wanted.items() if each != self._written.get(name)}
+        if change:
+            await self._write(f"{self._path}/status", _status(change))
+            self._written |= change
+        gone = [name for name in wanted if not self._state.facts.holds(name)]
+        due = [STOP_GRACE - self._lost_for(name) for name in gone]
+        left = [each for each in (*due, await self._publish_labels()) if each and each > 0]
         return min(left) / self._world.speed + 0.01 if left else None
+
+    def _amounts(self, resource: str) -> Amounts:
+        pool, registered = self._state.devices, self._state.facts.holds(resource)
+        whole, healthy = pool.capacity(resource), pool.healthy(resource)
+        if not whole and resource in self._written:  # a resource that we know from the node alone
+            whole = int(self._written[resource]["capacity"])
+        return amounts(whole, healthy, registered, self._lost_for(resource))
+
+    def _lost_for(self, resource: str) -> float:
+        return (self._now() - self._lost.get(resource, self._began)) * self._world.speed
 
     async def _publish_labels(self) -> float | None:
         since = self._state.facts.since(GFD, True)
@@ -133,8 +139,8 @@ class Offer:
         return NFD_SLEEP - spent.total_seconds() * self._world.speed
 
     def _discovered(self, stamp: int) -> dict[str, str]:
-        gpus = self._state.node.gpus
-        return labels(gpus[0].model, len(gpus), self._world.driver, timestamp=stamp)
+        found: Discovery = self._state.facts.value(GFD) or Discovery()
+        return found.labels(self._state.node.gpus, self._world.driver, stamp)
 
     async def _write(self, path: str, body: dict[str, Any], manager: str = "") -> None:
         try:
@@ -151,5 +157,7 @@ class Offer:
         return asyncio.get_running_loop().time()
 
 
-def _status(wanted: Mapping[str, str]) -> dict[str, Any]:
-    return {"status": {each: {GPU: amount} for each, amount in wanted.items()}}
+def _status(wanted: Mapping[str, Amounts]) -> dict[str, Any]:
+    kinds = ("capacity", "allocatable")
+    found = {kind: {name: each[kind] for name, each in wanted.items()} for kind in kinds}
+    return {"status": found}

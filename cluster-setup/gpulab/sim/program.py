@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gpulab.sim.device_map import Device
 from gpulab.sim.devices import Xid
 from gpulab.sim.files import Files
 from gpulab.sim.gpus import Driver, Gpu
 from gpulab.sim.inputs import Inputs, field_of
+from gpulab.sim.mig import Layout
 from gpulab.sim.pace import Pace
 
 Stream = Literal["stdout", "stderr"]
@@ -55,6 +57,8 @@ class Await:
     present: bool = True
     says: str = ""
     every: float = 5.0
+    lost: str = ""  # the wait ends, too, when this fact no longer holds
+    reload: bool = False  # what the container has from ConfigMaps is read again then
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,14 @@ class Provide:
 
     fact: str
     stays: bool = False
+    value: Any = None  # what goes with the fact, for whoever uses it
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """From here on, the container no longer provides a fact."""
+
+    fact: str
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,7 @@ class Read:
     """The process wants more of its standard input."""
 
 
-Happening = Sleep | Await | Provide | Require | Memory | Write | Remove | Listen | Read
+Happening = Sleep | Await | Provide | Withdraw | Require | Memory | Write | Remove | Listen | Read
 Step = Print | Exit | Happening
 
 
@@ -126,6 +138,18 @@ class Clock:
     """The script's own time."""
 
     now: dt.datetime
+
+
+Choice = tuple[dt.datetime, str]  # when a label of the node had which value
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the log of a program whose work is done by the simulator itself."""
+
+    at: dt.datetime
+    program: str
+    text: str
 
 
 @dataclass
@@ -150,7 +174,7 @@ class Surroundings:
     node: str
     ip: str
     driver: Driver
-    gpus: tuple[Gpu, ...] = ()
+    gpus: tuple[Gpu, ...] = ()  # that it sees, whole or in part
     inputs: Inputs = field(default_factory=Inputs)
     files: Files | None = None
     stdin: Stdin = field(default_factory=Stdin)
@@ -158,6 +182,12 @@ class Surroundings:
     cdi: bool = True  # how the device plugin hands GPUs to the runtime
     troubles: tuple[Xid, ...] = ()  # what the node's GPUs have reported
     lost: frozenset[str] = frozenset()  # UUIDs of GPUs that the driver no longer reaches
+    devices: tuple[Device, ...] = ()  # that it was given
+    slices: Layout = field(default_factory=dict)  # that it sees, of GPUs in MIG mode
+    board: tuple[Gpu, ...] = ()  # the GPUs of its node
+    layout: Layout = field(default_factory=dict)  # of its node
+    choices: Sequence[Choice] = ()  # see runtime.NodeState
+    journal: Sequence[Entry] = ()  # what services of the node have to say, by program
 
     @property
     def hostname(self) -> str:
@@ -182,8 +212,12 @@ class Surroundings:
             "HOME": "/root",
         }
         if self.gpus:
-            listed = ",".join(gpu.uuid for gpu in self.gpus)
+            uuids = [one.uuid for one in self.devices] or [gpu.uuid for gpu in self.gpus]
+            listed = ",".join(dict.fromkeys(uuids))
             given["NVIDIA_VISIBLE_DEVICES"] = "void" if self.cdi else listed
+        for device in self.devices:
+            if device.sharing == "mps":
+                given["CUDA_MPS_PIPE_DIRECTORY"] = f"/mps/{device.resource}/pipe"
         return given | dict(self.inputs.environment) | dict(self._declared())
 
     def _declared(self) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,9 @@ def pause(argv: Argv, here: Surroundings) -> Script:
 
 def nvidia_smi(argv: Argv, here: Surroundings) -> Script:
     def script(clock: Clock) -> Iterator[Step]:
-        text, code = smi.run(argv, here.gpus, here.driver, clock.now, lost=here.lost)
+        text, code = smi.run(
+            argv, here.gpus, here.driver, clock.now, lost=here.lost, slices=here.slices
+        )
         if text:
             yield Print(text if text.endswith("\n") else f"{text}\n")
         yield Exit(code)

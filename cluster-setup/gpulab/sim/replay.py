@@ -96,17 +96,20 @@ class Replay:
             elif isinstance(event, Await):
                 self._awaited, self._notices = event, 0
             elif isinstance(event, Require):
-                if self._held(event.fact) is not event.present:
-                    yield Line(self._run.clock.now, event.says, "stderr")
-                    self.ended = True
+                yield from self._require(event)
             else:
                 yield event
+
+    def _require(self, event: Require) -> Iterator[Line]:
+        self.ended = self._held(event.fact) is not event.present
+        if self.ended and event.says:
+            yield Line(self._run.clock.now, event.says, "stderr")
 
     def _wait(self, moment: dt.datetime) -> Iterator[Line]:
         """What it prints while it waits; it no longer waits once the fact has held."""
         if (awaited := self._awaited) is None:
             return
-        since = self._facts.since(awaited.fact, awaited.present)
+        since = self._ended(awaited)
         end = moment if since is None else min(since, moment)
         while awaited.says and (at := self._notice(awaited)) < end:
             self._notices += 1
@@ -114,6 +117,12 @@ class Replay:
         if since is not None and since <= moment:
             self._run.waited(since)
             self._awaited, self._next = None, self._run.clock.now
+
+    def _ended(self, awaited: Await) -> dt.datetime | None:
+        since = self._facts.since(awaited.fact, awaited.present)
+        lost = self._facts.since(awaited.lost, False) if awaited.lost else None
+        known = [moment for moment in (since, lost) if moment is not None]
+        return min(known, default=None)
 
     def _notice(self, awaited: Await) -> dt.datetime:
         return later(self._run.clock.now, self._notices * awaited.every)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,8 +16,12 @@ from gpulab.sim.events import Recorder
 from gpulab.sim.facts import Facts
 from gpulab.sim.gpus import Driver
 from gpulab.sim.images import Images
+from gpulab.sim.mig import Slice
 from gpulab.sim.nodes import Node
 from gpulab.sim.pace import Pace
+from gpulab.sim.plugin import LABEL as CHOICE
+from gpulab.sim.plugin import choice_fact
+from gpulab.sim.program import Choice, Entry
 from gpulab.sim.workloads import Catalogue
 
 Trouble = Literal["runtime-down", "silent"]
@@ -71,7 +77,12 @@ class NodeState:
     defects: set[str] = field(default_factory=set)  # facts that hold as long as a fault does
     troubles: list[Xid] = field(default_factory=list)  # all that its GPUs have ever reported
     health: Health = field(default_factory=Health)
-    registered_before: bool = False  # whether a device plugin ever did
+    registered: set[str] = field(default_factory=set)  # resources that a plugin ever did
+    layout: dict[str, tuple[Slice, ...]] = field(default_factory=dict)  # of GPUs in MIG mode
+    labels: dict[str, str] = field(default_factory=dict)  # as the API has them
+    choices: list[Choice] = field(default_factory=list)  # of a plugin's configuration, by label
+    journal: list[Entry] = field(default_factory=list)
+    relabelled: list[Callable[[], None]] = field(default_factory=list)  # who wants to know
     # as kubelet's serializeImagePulls: a second Pod finds the image that the first one pulled
     pulling: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -81,3 +92,29 @@ class NodeState:
     def __post_init__(self) -> None:
         self.devices = DevicePool(self.node.gpus)
         self.addresses = AddressPool(self.node.pod_cidr)
+        self.facts.listen(self._offer)
+
+    def _offer(self, fact: str) -> None:
+        """Know what a device plugin has registered."""
+        if (listed := self.facts.value(fact)) and isinstance(listed, tuple):
+            self.devices.offer({fact: listed})
+            self.registered.add(fact)
+
+    def learn(self, labels: dict[str, str]) -> None:
+        """Take the node's labels as the API has them now."""
+        if labels == self.labels and self.choices:
+            return
+        self.labels = labels
+        chosen, now = labels.get(CHOICE, ""), dt.datetime.now(dt.UTC)
+        if not self.choices:  # it has been so before we began
+            self.choices.append((dt.datetime.min.replace(tzinfo=dt.UTC), chosen))
+        elif self.choices[-1][1] != chosen:
+            self.choices.append((now, chosen))
+            fact = choice_fact(len(self.choices))
+            self.facts.provide(fact, fact, now)
+        for listener in self.relabelled:
+            listener()
+
+    def note(self, program: str, text: str) -> None:
+        """Add to the log of a program whose work is done here."""
+        self.journal.append(Entry(dt.datetime.now(dt.UTC), program, text))

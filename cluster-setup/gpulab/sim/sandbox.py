@@ -11,7 +11,6 @@ from typing import Any
 from gpulab.sim import messages
 from gpulab.sim.api import ApiError
 from gpulab.sim.messages import Event
-from gpulab.sim.nodes import GPU
 from gpulab.sim.runtime import NodeState, World
 
 Say = Callable[[None, Event], Awaitable[None]]
@@ -21,17 +20,18 @@ RETRY = 12.0  # a kubelet's next sync
 RETURN = 3.0  # for a plugin that ran before this simulator to register again
 
 
-async def plugin_problem(state: NodeState) -> Event | None:
-    """Why the device manager refuses a Pod that asks for GPUs; None if a plugin is registered."""
-    if not state.node.gpus or state.facts.holds(GPU):
+async def plugin_problem(state: NodeState, resource: str) -> Event | None:
+    """Why the device manager refuses a Pod that asks for devices; None if they are registered."""
+    if not state.node.gpus or state.facts.holds(resource):
         return None
-    if not state.registered_before:
-        return messages.devices_unregistered(GPU)
-    if state.facts.since(GPU, False) == dt.datetime.min.replace(tzinfo=dt.UTC):  # we just began
+    if resource not in state.registered:
+        return messages.devices_unregistered(resource)
+    never = dt.datetime.min.replace(tzinfo=dt.UTC)
+    if state.facts.since(resource, False) == never:  # we just began
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(state.facts.wait(GPU, True), RETURN)
+            await asyncio.wait_for(state.facts.wait(resource, True), RETURN)
             return None
-    return messages.devices_unhealthy(GPU)
+    return messages.devices_unhealthy(resource)
 
 
 async def wait_for_runtime(world: World, state: NodeState, pod: dict[str, Any], say: Say) -> None:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from autograders.cluster.quantities import parse as quantity
 from gpulab.sim import image_messages, messages
-from gpulab.sim.gpus import Gpu
-from gpulab.sim.nodes import GPU
+from gpulab.sim.device_map import Device, is_device
 from gpulab.sim.times import stamp
 
 State = dict[str, Any]
 
 
-def gpus_of(container: Mapping[str, Any]) -> int:
-    """GPUs that a container asks for."""
+def devices_of(container: Mapping[str, Any]) -> dict[str, int]:
+    """How many devices of each resource a container asks for."""
     limits = (container.get("resources") or {}).get("limits") or {}
-    return int(limits.get(GPU, 0))
+    wanted = {name: int(quantity(amount)) for name, amount in limits.items() if is_device(name)}
+    return {name: count for name, count in wanted.items() if count}
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Container:
     restarts: int = 0
     container_id: str = ""
     image_id: str = ""
-    gpus: tuple[Gpu, ...] = ()
+    devices: tuple[Device, ...] = ()
     ephemeral: bool = False  # added by `kubectl debug`
     started: bool = False  # past its startup probe, if it has one
     ready: bool = False  # and its readiness probe says so
@@ -94,7 +94,7 @@ def container_status(
 ) -> dict[str, Any]:
     """One entry of containerStatuses or initContainerStatuses; the fields are a real kubelet's.
 
-    `sick` has the UUIDs of devices that are not healthy.
+    `sick` has the UUIDs of GPUs that are not healthy.
     """
     resources = container.spec.get("resources") or {}
     done = container.init and not container.sidecar and container.exit_code == 0
@@ -116,20 +116,19 @@ def container_status(
         entry |= {"containerID": container.container_id, "resources": resources, "user": user}
     if resources.get("requests"):
         entry["allocatedResources"] = resources["requests"]
-    if container.gpus:
-        entry["allocatedResourcesStatus"] = [
-            {
-                "name": GPU,
-                "resources": [
-                    {
-                        "resourceID": gpu.uuid,
-                        "health": "Unhealthy" if gpu.uuid in sick else "Healthy",
-                    }
-                    for gpu in container.gpus
-                ],
-            }
-        ]
+    if container.devices:
+        entry["allocatedResourcesStatus"] = list(_given(container.devices, sick))
     return entry
+
+
+def _given(devices: Sequence[Device], sick: Collection[str]) -> Iterator[dict[str, Any]]:
+    for resource in dict.fromkeys(device.resource for device in devices):
+        mine = [device for device in devices if device.resource == resource]
+        health = ["Unhealthy" if each.gpu.uuid in sick else "Healthy" for each in mine]
+        found = [
+            {"resourceID": each.id, "health": word} for each, word in zip(mine, health, strict=True)
+        ]
+        yield {"name": resource, "resources": found}
 
 
 def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:

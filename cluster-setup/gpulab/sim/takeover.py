@@ -32,8 +32,8 @@ def _take_over(node: NodeState, uid: str, container: Container, entry: dict[str,
     if container.image_id:
         node.images.add(container.spec["image"])
     held = [
-        resource["resourceID"]
+        (resource["resourceID"], given["name"])
         for given in entry.get("allocatedResourcesStatus") or []
         for resource in given["resources"]
     ]
-    container.gpus = node.devices.restore(held, uid)
+    container.devices = node.devices.restore(held, uid)

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from autograders.errors import InputError
-from gpulab.sim import programs, volumes
+from gpulab.sim import plugin, programs, volumes
 from gpulab.sim.images import repository
 from gpulab.sim.program import (
     Await,
@@ -34,6 +34,7 @@ from gpulab.sim.program import (
 from gpulab.sim.shell import console, start
 from gpulab.sim.shell.image import SHELLS, has_shell
 
+PROGRAMS = programs.PROGRAMS | plugin.PROGRAMS
 INJECTED = "nvidia-smi"  # the NVIDIA container toolkit mounts it into containers with GPUs
 
 
@@ -75,7 +76,7 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provide: str | None = None  # this fact, from now on
     leave: str | None = None  # this fact, until the Pod goes
     memory_mib: float | None = None  # used from now on
-    watch_gpus: tuple[str, ...] | None = None  # print these for each $xid of a GPU with $uuid
+    tell: str | None = None  # what the simulator has to say for the program of this name
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,7 +130,9 @@ class Catalogue:
         found = {
             each.match.image
             for each in self._workloads
-            if each.once_started or any(step.provide or step.leave for step in each.steps)
+            if each.once_started
+            or each.program in plugin.PROGRAMS
+            or any(step.provide or step.leave for step in each.steps)
         }
         return sorted(image for image in found if image)
 
@@ -156,7 +159,8 @@ class Catalogue:
                     term_code=workload.term_code,
                     ports=frozenset(workload.ports),
                     once_started=workload.once_started,
-                    provides=any(step.provide for step in workload.steps),
+                    provides=workload.program in plugin.PROGRAMS
+                    or any(step.provide for step in workload.steps),
                     leaves=frozenset(step.leave for step in workload.steps if step.leave),
                 )
         return None
@@ -208,20 +212,23 @@ def _plain(here: Surroundings) -> dict[str, str]:
 
 def _script(workload: Workload, argv: Sequence[str], here: Surroundings) -> Script:
     if workload.program:
-        return programs.PROGRAMS[workload.program](argv, here)
+        return PROGRAMS[workload.program](argv, here)
     return lambda clock: (step for action in workload.steps for step in _steps(action, here, clock))
 
 
 def _steps(action: Action, here: Surroundings, clock: Clock) -> Iterator[Step]:
-    if action.watch_gpus is None:
-        yield _step(action, here, clock)
+    if action.tell is not None:
+        yield from _told(action.tell, here, clock)
         return
-    for each in here.troubles:
+    yield _step(action, here, clock)
+
+
+def _told(program: str, here: Surroundings, clock: Clock) -> Iterator[Step]:
+    """What the log of a program says that has no process of its own."""
+    for each in [one for one in here.journal if one.program == program]:
         if each.at >= clock.now:
             yield Sleep((each.at - clock.now).total_seconds())
-            for text in action.watch_gpus:
-                values = {"xid": each.number, "uuid": each.uuid}
-                yield Print(string.Template(text).safe_substitute(values) + "\n")
+            yield Print(f"{each.text}\n")
 
 
 def _step(action: Action, here: Surroundings, clock: Clock) -> Step:
@@ -234,7 +241,7 @@ def _step(action: Action, here: Surroundings, clock: Clock) -> Step:
     if action.memory_mib is not None:
         return Memory(action.memory_mib)
     if action.print is not None:
-        gpus = len(here.gpus)
+        gpus = 1 if here.slices else len(here.gpus)  # CUDA uses one MIG device alone
         values = {"cuda_available": bool(gpus), "gpu_count": gpus, "node": here.node}
         return Print(string.Template(action.print).safe_substitute(values) + "\n")
     return _about_facts(action)
@@ -276,8 +283,8 @@ def _check(file: WorkloadFile) -> None:
                 raise ValueError(f"{where}.steps[{number}]: needs exactly one key, has {given}")
         if bool(workload.program) + bool(workload.steps) + bool(workload.runs) != 1:
             raise ValueError(f"{where}: needs either `program` or `steps` or `runs`")
-        if workload.program is not None and workload.program not in programs.PROGRAMS:
-            known = ", ".join(programs.PROGRAMS)
+        if workload.program is not None and workload.program not in PROGRAMS:
+            known = ", ".join(PROGRAMS)
             raise ValueError(f"{where}.program: {workload.program!r} is none of {known}")
         for pattern in (*workload.match.command, workload.match.image or ""):
             re.compile(pattern)

@@ -23,9 +23,18 @@ KINDS = {
 
 
 class Cache:
-    """Calls `changed` after each change that matters to the operator."""
+    """Calls `changed` after each change that matters to the operator.
 
-    def __init__(self, api: Api, changed: Callable[[], None]) -> None:
+    `learn` is called with the labels of a node, at each change of the node.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        changed: Callable[[], None],
+        learn: Callable[[str, dict[str, str]], None],
+    ) -> None:
+        self._learn = learn
         self.seen = Observed()
         self._api, self._changed = api, changed
         self._missing = {"Node", "ClusterPolicy", *KINDS}
@@ -73,7 +82,9 @@ class Cache:
 
     def _node(self, item: Object) -> None:
         """Only labels: a heartbeat is no reason to look again."""
-        self.seen.nodes[item["metadata"]["name"]] = item["metadata"].get("labels") or {}
+        name, labels = item["metadata"]["name"], item["metadata"].get("labels") or {}
+        self.seen.nodes[name] = labels
+        self._learn(name, labels)
 
     def _policy(self, item: Object) -> None:
         self.seen.policies[item["metadata"]["name"]] = item

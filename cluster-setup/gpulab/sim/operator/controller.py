@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 
 from gpulab.sim.api import MERGE, Api, ApiError
-from gpulab.sim.nodes import GPU
 from gpulab.sim.operator import plan, policy
 from gpulab.sim.operator.cache import KINDS, NODES, POLICIES, Cache
 from gpulab.sim.operator.manifests import NAMESPACE
@@ -21,6 +20,7 @@ from gpulab.sim.operator.operands import Operand
 from gpulab.sim.operator.plan import Plan
 from gpulab.sim.operator.status import READY
 from gpulab.sim.pace import Pace
+from gpulab.sim.plugin import REGISTERED
 from gpulab.sim.runtime import NodeState
 from gpulab.sim.times import stamp
 
@@ -43,12 +43,16 @@ class Operator:
     ) -> None:
         self._api, self._operands, self._nodes, self._pace = api, operands, nodes, pace
         self._wake = asyncio.Event()
-        self._cache = Cache(api, self._wake.set)
+        self._cache = Cache(api, self._wake.set, self._learn)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self.with_pods = len(nodes) <= WITH_PODS
         self._held: bool | None = None  # while it is installed: whether Pods are to wait
         for state in nodes.values():
             state.facts.listen(lambda fact: self._wake.set())
+
+    def _learn(self, node: str, labels: dict[str, str]) -> None:
+        if state := self._nodes.get(node):
+            state.learn(labels)
 
     def hold(self) -> None:
         """Work before its own Pod runs, and leave DaemonSets for later."""
@@ -116,8 +120,9 @@ class Operator:
         if found.labels or (self._held is not None and not ready):
             return False
         on = enabled(seen, self._operands)
-        wanted = (name for name, each in seen.nodes.items() if GPU in facts(each, on))
-        return all(self._nodes[name].facts.holds(GPU) for name in wanted if name in self._nodes)
+        wanted = (name for name, each in seen.nodes.items() if REGISTERED in facts(each, on))
+        states = (self._nodes[name] for name in wanted if name in self._nodes)
+        return all(state.facts.holds(REGISTERED) for state in states)
 
     # -- writing
 

@@ -9,7 +9,7 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gpulab.sim.operator import policy
+from gpulab.sim.operator import configured, policy
 from gpulab.sim.operator.operands import Operand
 from gpulab.sim.operator.policy import Spec
 
@@ -108,6 +108,7 @@ def _pod(operand: Operand, spec: Spec) -> Object:
     pod["serviceAccountName"] = operand.account
     if operand.runtime_class:
         pod["runtimeClassName"] = policy.runtime_class(spec)
+    configured.configure(pod, spec, operand.main)
     for container in pod["containers"]:
         if container["name"] == operand.main:
             _customise(container, operand, spec)

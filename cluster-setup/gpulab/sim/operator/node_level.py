@@ -5,13 +5,20 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
+from gpulab.sim.device_map import whole
+from gpulab.sim.nodes import GPU
 from gpulab.sim.operator import policy
 from gpulab.sim.operator.operands import Operand
 from gpulab.sim.operator.plan import Observed
+from gpulab.sim.plugin import GFD, REGISTERED
 from gpulab.sim.runtime import NodeState
 
 CHAIN = ("driver", "container-toolkit", "operator-validator")
-PROVIDES = {"nvidia.com/gpu": "device-plugin", "gfd": "gpu-feature-discovery"}
+PROVIDES = {
+    GPU: "device-plugin",
+    REGISTERED: "device-plugin",
+    GFD: "gpu-feature-discovery",
+}
 
 
 def provide(nodes: Mapping[str, NodeState], seen: Observed, operands: Sequence[Operand]) -> None:
@@ -21,7 +28,8 @@ def provide(nodes: Mapping[str, NodeState], seen: Observed, operands: Sequence[O
         wanted = set(facts(seen.nodes.get(name, {}), on))
         for fact in PROVIDES:
             if fact in wanted and not state.facts.holds(fact):
-                state.facts.provide(fact, fact, dt.datetime.now(dt.UTC))
+                listed = whole(state.node.gpus) if fact == GPU else None
+                state.facts.provide(fact, fact, dt.datetime.now(dt.UTC), listed)
             elif fact not in wanted:
                 state.facts.withdraw(fact)
 

@@ -2,7 +2,7 @@
 
 `command` understands the command line; `reading` says what a GPU measures and `processes` who holds
 its memory; `table`, `listing`, `query`, `report` (of `layout` and `figures`), `topology` and
-`monitor` render; `wording` holds the fixed sentences. MIG can come as a further module.
+`monitor` render; `wording` holds the fixed sentences. `mig` knows slices.
 """
 
 from gpulab.sim.smi.command import run

@@ -8,10 +8,12 @@ from datetime import datetime
 import msgspec
 
 from gpulab.sim.gpus import Driver, Gpu
+from gpulab.sim.mig import Layout
 from gpulab.sim.smi import (
     apps,
     layout,
     listing,
+    mig,
     monitor,
     query,
     report,
@@ -48,6 +50,7 @@ SUBCOMMANDS = {
     "topo": ({"-m", "--matrix"}, set[str]()),
     "dmon": ({"-c", "--count"}, {"-c", "--count"}),
     "pmon": ({"-c", "--count"}, {"-c", "--count"}),
+    "mig": ({"-lgip", "-lgipp", "-lgi", "-lci"}, set[str]()),
 }
 
 # Options and subcommands of `man nvidia-smi` (R550) that have no simulation yet.
@@ -77,11 +80,13 @@ def run(
     *,
     running: Sequence[Process] = (),
     lost: Collection[str] = (),
+    slices: Layout | None = None,
 ) -> Answer:
     """Answer one nvidia-smi call with its output and exit code.
 
     `running` are the processes that hold memory, `lost` the UUIDs of GPUs that fell off the bus:
-    a call that would speak of one says only that, with `-i` the others still answer.
+    a call that would speak of one says only that, with `-i` the others still answer. `slices` are
+    those that can be seen of each GPU in MIG mode, by the GPU's UUID.
     """
     words = list(argv[1:])
     request = _subcommand(words) if words[:1] and words[0] in SUBCOMMANDS else _parse(words)
@@ -95,7 +100,7 @@ def run(
         return wording.NO_DEVICES, wording.NOT_FOUND
     if gone := next((gpu for _, gpu in shown if gpu.uuid in lost), None):
         return wording.lost(gone), wording.OTHER_ERROR
-    return _answer(asked, View(shown, len(gpus), driver, now, running))
+    return _answer(asked, View(shown, len(gpus), driver, now, running, slices or {}))
 
 
 def _parse(words: list[str]) -> Request:
@@ -127,7 +132,8 @@ def _subcommand(words: list[str]) -> Request:
     counts = [options[option] for option in needs if option in options]
     if counts not in ([""], ["1"]):
         return Request(refusal=(wording.not_modelled(" ".join(words)), wording.NOT_MODELLED))
-    return Request({name: "", **{key: options[key] for key in options if key == "--id"}})
+    what = next((option for option in options if option in needs), "")
+    return Request({name: what, **{key: options[key] for key in options if key == "--id"}})
 
 
 def _refuse(word: str, name: str) -> Answer:
@@ -153,13 +159,15 @@ def _answer(asked: dict[str, str], view: View) -> Answer:
         matrix = topology.render(view.shown)
         missing = wording.not_modelled("topo for this board"), wording.NOT_MODELLED
         return missing if matrix is None else (matrix, 0)
+    if "mig" in asked:
+        return mig.render(asked["mig"], view)
     if "dmon" in asked or "pmon" in asked:
         return (monitor.devices(view) if "dmon" in asked else monitor.processes(view)), 0
     if "--query" in asked or "--xml-format" in asked or "--display" in asked:
         return _report(asked, view)
     if "--query-gpu" in asked or "--query-compute-apps" in asked:
         return _query(asked, view)
-    return (listing.render(view.shown) if "--list-gpus" in asked else table.render(view)), 0
+    return (listing.render(view) if "--list-gpus" in asked else table.render(view)), 0
 
 
 def _report(asked: dict[str, str], view: View) -> Answer:

@@ -13,12 +13,11 @@ NONE = "N/A"
 def figures(gpu: Gpu, view: View) -> dict[str, object]:
     """Gather them; a figure that no source gives for this board is N/A, one it lacks is None."""
     now, model = measure(gpu, view.processes), gpu.model
-    mig = "Disabled" if model.mig_capable else NONE
     found = {
         "product": model.product,
         "architecture": model.architecture,
         "driver": view.driver.version,
-        "mig": mig,
+        "mig": view.mig_mode(gpu, NONE),
         "pstate": model.idle.pstate,
         "utilization": now.utilization,
         "power": f"{now.power_w:.2f}",

@@ -29,7 +29,11 @@ def _watts(value: Callable[[Row], float]) -> Field[Row]:
 
 
 def _mig(row: Row) -> str:
-    return "Disabled" if row.gpu.model.mig_capable else NOT_AVAILABLE
+    return row.view.mig_mode(row.gpu, NOT_AVAILABLE)
+
+
+def _load(row: Row) -> object:
+    return NOT_AVAILABLE if row.gpu.uuid in row.view.slices else row.reading.utilization
 
 
 FIELDS: dict[str, Field[Row]] = {
@@ -58,8 +62,8 @@ FIELDS: dict[str, Field[Row]] = {
     "temperature.gpu": Field(lambda row: row.reading.temperature_c),
     "power.draw": _watts(lambda row: row.reading.power_w),
     "power.limit": _watts(lambda row: row.gpu.model.power_limit_w),
-    "utilization.gpu": Field(lambda row: row.reading.utilization, "%"),
-    "utilization.memory": Field(lambda row: row.reading.utilization, "%"),
+    "utilization.gpu": Field(_load, "%"),
+    "utilization.memory": Field(_load, "%"),
     "memory.total": _mib(lambda row: row.gpu.model.memory_mib),
     "memory.reserved": _mib(lambda row: row.gpu.model.reserved_mib or NOT_AVAILABLE),
     "memory.used": _mib(lambda row: row.reading.used_mib),

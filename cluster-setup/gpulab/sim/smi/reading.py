@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from gpulab.sim.gpus import Driver, Gpu
+from gpulab.sim.mig import Layout
 from gpulab.sim.smi.processes import Process, on
 
 SPREAD_C = 2  # one 8-GPU H100 node spans 29-32 C, see gpus/h100-80gb-sxm.yaml
@@ -27,6 +28,14 @@ class View(msgspec.Struct, frozen=True):
     driver: Driver
     now: datetime
     processes: Sequence[Process] = ()
+    slices: Layout = msgspec.field(default_factory=dict)
+    """The slices that are seen of each GPU in MIG mode."""
+
+    def mig_mode(self, gpu: Gpu, none: str) -> str:
+        """Whether the GPU is in MIG mode; `none` where it cannot be."""
+        if not gpu.model.mig_capable:
+            return none
+        return "Enabled" if gpu.uuid in self.slices else "Disabled"
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from gpulab.sim.gpus import Driver, Gpu
+from gpulab.sim.smi import mig
 from gpulab.sim.smi.processes import on
 from gpulab.sim.smi.reading import Reading, View, measure
 
@@ -34,8 +35,8 @@ def render(view: View) -> str:
     head = [f"{clock(view.now)}       ", _rule(), _versions(view.driver)]
     lines = [*head, _columns("-"), *COLUMN_HEADS, f"|{_columns('=')[1:-1]}|"]
     for index, gpu in view.shown:
-        lines += [*_gpu_lines(index, gpu, measure(gpu, view.processes)), _columns("-")]
-    return "\n".join([*lines, "", *_processes(view)]) + "\n"
+        lines += [*_gpu_lines(index, gpu, measure(gpu, view.processes), view), _columns("-")]
+    return "\n".join([*lines, *mig.devices(view), "", *_processes(view)]) + "\n"
 
 
 def clock(now: datetime) -> str:
@@ -50,21 +51,24 @@ def _versions(driver: Driver) -> str:
     )
 
 
-def _gpu_lines(index: int, gpu: Gpu, now: Reading) -> list[str]:
+def _gpu_lines(index: int, gpu: Gpu, now: Reading, view: View) -> list[str]:
     model = gpu.model
     power, limit = f"{now.power_w:.0f}W", f"{model.power_limit_w}W"
     used, total = f"{now.used_mib}MiB", f"{model.memory_mib}MiB"
-    mig = "Disabled" if model.mig_capable else "N/A"
+    mode, is_cut = view.mig_mode(gpu, "N/A"), gpu.uuid in view.slices
+    load = "N/A" if is_cut else f"{now.utilization}%"
     return [
         _row(
-            f"{index:>4}  {_name(gpu):<{NAME_WIDTH}}    On  ", f"   {gpu.bus_id} Off ", f"{0:>21} "
+            f"{index:>4}  {_name(gpu):<{NAME_WIDTH}}    On  ",
+            f"   {gpu.bus_id} Off ",
+            f"{'On' if is_cut else 0:>21} ",
         ),
         _row(
             f" N/A{now.temperature_c:>5}C    {model.idle.pstate:<3}{power:>15} / {limit:>5} ",
             f"{used:>11} / {total:>9} ",
-            f"{now.utilization:>7}%{'Default':>13} ",
+            f"{load:>8}{'Default':>13} ",
         ),
-        _row("", "", f"{mig:>21} "),
+        _row("", "", f"{mode:>21} "),
     ]
 
 

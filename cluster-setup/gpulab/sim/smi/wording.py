@@ -35,6 +35,7 @@ OPTIONS = """\
           --help-query-compute-apps
                                 List the fields of --query-compute-apps.
     topo -m                     Display how the GPUs are connected.
+    mig -lgip|-lgipp|-lgi|-lci  List what GPUs can be cut into, and are.
     dmon -c 1                   Display device stats once.
     pmon -c 1                   Display process stats once.
 """
