@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpulab.paths import DATA
+from gpulab.sim.device_map import whole
 from gpulab.sim.devices import DevicePool
 from gpulab.sim.gpus import Gpu, labels, load_driver, load_models, node_gpus
+from gpulab.sim.nodes import GPU
 from gpulab.sim.smi import run
 from tests.conftest import CUDA, Lab, Object, devices, eventually, pod
 
@@ -145,11 +147,12 @@ def test_a_container_sees_the_gpus_that_its_pod_was_given_and_no_other(
     """UUIDs are what a Pod's status lists; so are they what nvidia-smi lists, in bus order."""
     gpus = node_gpus(MODELS[shape[0]], shape[1], seed="s", node="n")
     pool = DevicePool(gpus)
+    pool.offer({GPU: whole(gpus)})
     asked = data.draw(st.lists(st.integers(1, len(gpus)), max_size=4))
     for number, count in enumerate(asked):
         if sum(asked[: number + 1]) > len(gpus):
             break
-        given_out = pool.take(count, f"pod-{number}")
+        given_out = [one.gpu for one in pool.take(GPU, count, f"pod-{number}")]
         said = agree(ask(given_out))
         assert {row.uuid for row in said} == {gpu.uuid for gpu in given_out}
         assert [row.place for row in said] == list(range(count))

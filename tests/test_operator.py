@@ -251,19 +251,14 @@ def test_what_the_containers_of_operands_do_is_modelled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("registered", "ever", "lost_for", "wanted"),
-    [
-        (False, False, 0, None),
-        (True, True, 0, ("8", "8")),
-        (False, True, 10, ("8", "0")),
-        (False, True, 301, ("0", "0")),
-    ],
+    ("registered", "lost_for", "wanted"),
+    [(True, 0, ("8", "8")), (False, 10, ("8", "0")), (False, 301, ("0", "0"))],
 )
 def test_a_lost_plugin_takes_allocatable_at_once_and_capacity_after_five_minutes(
-    registered: bool, ever: bool, lost_for: float, wanted: tuple[str, str] | None
+    registered: bool, lost_for: float, wanted: tuple[str, str]
 ) -> None:
-    found = amounts(8, 8, registered, ever, lost_for)
-    assert found == (wanted and {"capacity": wanted[0], "allocatable": wanted[1]})
+    found = amounts(8, 8, registered, lost_for)
+    assert found == {"capacity": wanted[0], "allocatable": wanted[1]}
 
 
 def test_the_driver_manager_pauses_what_runs_and_gives_back_only_that() -> None:
@@ -277,11 +272,12 @@ def test_the_driver_manager_pauses_what_runs_and_gives_back_only_that() -> None:
 
 def test_a_large_fleet_has_what_its_labels_and_the_policy_give() -> None:
     enabled = {each.deploy for each in DATA_OPERANDS}
-    assert set(node_level.facts(SETTLED, enabled)) == {"nvidia.com/gpu", "gfd"}
+    assert set(node_level.facts(SETTLED, enabled)) == {"nvidia.com/gpu", "device-plugin", "gfd"}
     no_driver = {**SETTLED, f"{DEPLOY}driver": "false"}
     assert list(node_level.facts(no_driver, enabled)) == []
     assert list(node_level.facts(SETTLED, enabled - {"gpu-feature-discovery"})) == [
-        "nvidia.com/gpu"
+        "nvidia.com/gpu",
+        "device-plugin",
     ]
 
 
@@ -293,7 +289,10 @@ def test_a_resumed_lab_is_promised_what_the_operator_would_see_to() -> None:
     for each in ("driver", "operator-validator"):
         node["metadata"]["labels"] = {**SETTLED, f"{DEPLOY}{each}": "false"}
         assert not has_operands(node, in_force())
+    node["metadata"]["labels"] = SETTLED | {"nvidia.com/mig.config": "all-1g.10gb"}
+    assert not has_operands(node, in_force())
     node["metadata"]["labels"] = SETTLED
+    assert not has_operands(node, with_spec(devicePlugin={"config": {"name": "shared"}}))
     node["spec"]["taints"] = [{"key": "team", "value": "a", "effect": "NoSchedule"}]
     assert not has_operands(node, in_force())
 

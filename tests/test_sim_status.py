@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpulab.paths import DATA
+from gpulab.sim.device_map import whole
 from gpulab.sim.gpus import load_models, node_gpus
 from gpulab.sim.status import (
     Conditions,
@@ -142,7 +143,7 @@ def test_gpus_stand_in_the_status_of_the_container_that_holds_them() -> None:
     gpus = node_gpus(load_models(DATA / "gpus")["l40s-48gb"], 2, seed="s", node="n")
     found = container("running")
     assert "allocatedResourcesStatus" not in container_status(found, POD)
-    found.gpus = gpus
+    found.devices = whole(gpus)
     (held,) = container_status(found, POD)["allocatedResourcesStatus"]
     assert held["name"] == "nvidia.com/gpu"
     assert [each["resourceID"] for each in held["resources"]] == [gpu.uuid for gpu in gpus]

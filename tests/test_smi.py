@@ -245,7 +245,7 @@ def test_an_unknown_option_is_refused_in_nvidias_words(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["topo -m", "topo -p", "mig -lgip", "--loop=1", "dmon", "dmon -c 2", "pmon -s m", "-B"]
+    "line", ["topo -m", "topo -p", "mig -cgi 9", "--loop=1", "dmon", "dmon -c 2", "pmon -s m", "-B"]
 )
 def test_what_is_not_modelled_says_so(line: str) -> None:
     text, code = run(["nvidia-smi", *line.split()], some("l40s-48gb"), DRIVER, NOW)

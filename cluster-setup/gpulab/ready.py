@@ -17,8 +17,8 @@ from gpulab.fleets import load_fleet, shapes
 from gpulab.pairs import LEARNERS
 from gpulab.paths import ROOT, LabPaths
 from gpulab.providers import components
-from gpulab.sim.operator.labels import change
-from gpulab.sim.operator.policy import in_charge
+from gpulab.sim.operator.labels import MIG_CONFIG, change
+from gpulab.sim.operator.policy import MIG_DISABLED, in_charge
 from gpulab.waiting import eventually
 
 NAMESPACE = "kube-system"
@@ -116,11 +116,20 @@ def has_operands(node: dict[str, Any], policy: dict[str, Any] | None) -> bool:
     if policy is None or kept_out_by(Node(node), policy):
         return False
     labels = node["metadata"].get("labels") or {}
+    if offers_parts(labels, policy):
+        return False
     after = labels | change(labels, None)
     needed = [one for one in OPERANDS if one.key != "gfd"]
     asked = [*(one.label for one in needed), "operator-validator"]  # the plugin waits for its word
     enabled = all(is_enabled(one, policy) for one in needed)
     return enabled and all(after.get(DEPLOY + each) == "true" for each in asked)
+
+
+def offers_parts(labels: Mapping[str, str], policy: dict[str, Any]) -> bool:
+    """Whether somebody wants the node's GPUs cut or shared: it then offers what they say."""
+    plugin = (policy.get("spec") or {}).get("devicePlugin") or {}
+    shared = (plugin.get("config") or {}).get("name")
+    return bool(shared) or labels.get(MIG_CONFIG, MIG_DISABLED) != MIG_DISABLED
 
 
 def nodes_missing(api: Api, expected: Mapping[str, int]) -> str | None:

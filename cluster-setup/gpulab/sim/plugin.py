@@ -70,6 +70,11 @@ class Choice:
         }
 
     @property
+    def is_unread(self) -> bool:
+        """Whether it has configurations, which we have yet to read: the simulator just began."""
+        return "CONFIG_FILE" in self.here.environment() and not self.files
+
+    @property
     def name(self) -> str:
         """The configuration's name, empty for none; ConfigError if it does not exist."""
         files, default = self.files, self._default()
@@ -109,7 +114,7 @@ class Choice:
 
 def choice_fact(number: int) -> str:
     """The fact that the label has had so many values."""
-    return f"{LABEL}/{number}"
+    return f"plugin-config-{number}"
 
 
 def config_of(here: Surroundings, name: str) -> tuple[Config, str]:
@@ -133,6 +138,8 @@ def device_plugin(argv: Argv, here: Surroundings) -> Script:
         yield Print("Starting nvidia-device-plugin\n")
         yield Require(DRIVER, f"{NO_DRIVER}{NO_TOOLKIT}\n")
         choice = Choice.at(here, clock)
+        if choice.is_unread:
+            yield Exit(1)
         held: DeviceMap = {}
         name = ""
         while True:
@@ -195,6 +202,8 @@ def feature_discovery(argv: Argv, here: Surroundings) -> Script:
         yield Print("Starting OS watcher.\n")
         yield Require(DRIVER, NO_GFD)
         choice, name = Choice.at(here, clock), ""
+        if choice.is_unread:
+            yield Exit(1)
         while True:
             name = choice.settled(name)
             yield Print("Loading configuration.\n")

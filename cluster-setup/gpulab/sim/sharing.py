@@ -46,28 +46,35 @@ def parse(text: str) -> Config:
     >>> parse("sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 4}]}}").strategy
     'time-slicing'
     """
+    raw = _mapping(_yaml(text), "v1.Config")
+    flags = _mapping(raw.get("flags"), "v1.Flags")
+    sharing = _mapping(raw.get("sharing"), "v1.Sharing")
+    blocks = {kind: _block(sharing[kind]) for kind in KINDS if kind in sharing}
+    if (version := raw.get("version") or "v1") != "v1":
+        raise ConfigError(f"unknown version: {version}")
+    mig_strategy = flags.get("migStrategy")
+    for kind, resources in blocks.items():  # MPS comes first
+        alone = bool(sharing[kind].get("failRequestsGreaterThanOne", kind == "mps"))
+        return Config(KINDS[kind], resources, alone, mig_strategy)
+    return Config(mig_strategy=mig_strategy)
+
+
+def _yaml(text: str) -> Any:
     try:
-        raw = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         cause = " ".join(str(getattr(error, "problem", "") or error).split())
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise _unmarshal(f"error converting YAML to JSON: yaml: {where}{cause}") from None
-    if not isinstance(raw, dict):
-        raise _json(f"json: cannot unmarshal {_kind(raw)} into Go value of type v1.Config")
-    version = raw.get("version") or "v1"
-    sharing = raw.get("sharing") or {}
-    blocks = {kind: _block(sharing[kind]) for kind in ("timeSlicing", "mps") if kind in sharing}
-    if version != "v1":
-        raise ConfigError(f"unknown version: {version}")
-    flags = raw.get("flags") or {}
-    for kind in KINDS:  # MPS comes first
-        if kind in blocks:
-            own, renamed = sharing[kind], bool(sharing[kind].get("renameByDefault"))
-            alone = bool(own.get("failRequestsGreaterThanOne", kind == "mps"))
-            found = {one.name: _rename(one, renamed) for one in blocks[kind]}
-            return Config(KINDS[kind], found, alone, flags.get("migStrategy"))
-    return Config(mig_strategy=flags.get("migStrategy"))
+
+
+def _mapping(value: Any, kind: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _json(f"json: cannot unmarshal {_kind(value)} into Go value of type {kind}")
+    return value
 
 
 def check(config: Config, mig_strategy: str) -> None:
@@ -85,13 +92,17 @@ def load_failure(error: ConfigError) -> ConfigError:
     return ConfigError(f"unable to load config: {steps}: {error}")
 
 
-def _block(own: Any) -> list[Replicated]:
-    if not isinstance(own, dict):
-        raise _json(f"json: cannot unmarshal {_kind(own)} into Go value of type map[string]json")
+def _block(own: Any) -> dict[str, Replicated]:
+    own = _mapping(own, "map[string]json.RawMessage")
     resources = own.get("resources")
     if not resources:
         raise _json("no resources specified")
-    return [_resource(one) for one in resources]
+    if not isinstance(resources, list):
+        kind = "[]v1.ReplicatedResource"
+        raise _json(f"json: cannot unmarshal {_kind(resources)} into Go value of type {kind}")
+    renamed = bool(own.get("renameByDefault"))
+    found = [_resource(one) for one in resources]
+    return {one.name: _rename(one, renamed) for one in found}
 
 
 def _resource(one: Any) -> Replicated:
