@@ -112,7 +112,10 @@ def test_the_drivers_container_sees_every_gpu_of_its_node(lab: Lab) -> None:
 @pytest.mark.live
 def test_what_the_operator_writes_is_its_own_and_nothing_of_ours_shows(lab: Lab) -> None:
     found = lab.get("ds,sa,cm,svc", "-n", "gpu-operator", "--show-managed-fields")["items"]
-    made = [each for each in found if each["metadata"].get("ownerReferences")]
+    owners = [each["metadata"].get("ownerReferences") or [{"kind": ""}] for each in found]
+    made = [
+        each for each, own in zip(found, owners, strict=True) if own[0]["kind"] == "ClusterPolicy"
+    ]
     assert {each["kind"] for each in made} == {
         "DaemonSet",
         "ServiceAccount",
