@@ -186,15 +186,15 @@ def load_exercise(folder: Path, values: Values | None = None) -> Exercise:
     settings = read_toml(folder / "exercise.toml", Settings, every)
     quiz = folder / "quiz.toml"
     questions = read_toml(quiz, Quiz, every).question if quiz.is_file() else ()
-    module = run_module(folder / "checks.py")
+    modules = [run_module(each) for each in check_files(folder)]
     exercise = Exercise(
         folder.name,
         folder,
         settings,
-        tuple(defined(module, Check)),
-        tuple(defined(module, Guard)),
+        tuple(each for one in modules for each in defined(one, Check)),
+        tuple(each for one in modules for each in defined(one, Guard)),
         questions,
-        tuple(defined(module, AnswerKey)),
+        tuple(each for one in modules for each in defined(one, AnswerKey)),
         digest_of(folder),
         values,
         variants.render(spec.task, values, f"{folder}/variant.toml") if spec else "",
@@ -229,6 +229,12 @@ def read_toml(path: Path, shape: type[T], values: Values | None = None) -> T:
         raise InputError(f"{path} cannot be read: {error.strerror}", "put it there") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: {error}", "correct that line or key") from error
+
+
+def check_files(folder: Path) -> list[Path]:
+    """checks.py, and what only a class's grader has."""
+    hidden = folder / "checks_hidden.py"
+    return [folder / "checks.py", *([hidden] if hidden.is_file() else [])]
 
 
 def run_module(path: Path) -> ModuleType:

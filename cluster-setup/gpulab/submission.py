@@ -52,13 +52,16 @@ class Submission:
     """kubectl's arguments, line by line."""
 
 
-def read(exercise: Exercise, source: Path, target: Path) -> Submission:
-    """Copy what the exercise asks for into an empty folder, and read it."""
+def read(exercise: Exercise, source: Path, target: Path, *, partly: bool = False) -> Submission:
+    """Copy what the exercise asks for into an empty folder, and read it.
+
+    `partly`: a manifest may be missing, as long as there is something to judge.
+    """
     names = [name for name in exercise.settings.files if name != ANSWERS]
     found = [name for name in (*names, COMMANDS) if copy(source / name, target / name)]
     answers = read_answers(source / ANSWERS)
     missing = [name for name in names if name not in found]
-    if missing:
+    if missing and not (partly and (found or answers)):
         raise InputError(
             f"{source} has no {missing[0]}, which a submission of exercise {exercise.short} has",
             "write it there: a replay knows nothing else of what you made on the cluster",
@@ -66,7 +69,7 @@ def read(exercise: Exercise, source: Path, target: Path) -> Submission:
     if COMMANDS in found:
         return Submission(answers, tuple(map(tuple, commands(target / COMMANDS, found))))
     again = ("replace", "--force", "-f")  # makes what is not there yet, too
-    return Submission(answers, tuple((*again, name) for name in names))
+    return Submission(answers, tuple((*again, name) for name in names if name in found))
 
 
 def copy(source: Path, target: Path) -> bool:

@@ -48,13 +48,20 @@ def offer_answers(exercise: Exercise) -> Path | None:
     if not exercise.questions or file.exists():
         return None
     file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(answers_text(exercise))
+    return file
+
+
+def answers_text(exercise: Exercise) -> str:
+    """The questions as comments, each with a place for its answer; empty without questions."""
+    if not exercise.questions:
+        return ""
     lines = [f"# Your answers to {exercise.title}. `gpulab check {exercise.short}` reads them."]
     for question in exercise.questions:
         options = [f"{each.id}) {each.text}" for each in question.options]
         lines += ["", *(f"# {line}" for line in [*question.text.strip().splitlines(), *options])]
         lines.append(f"# {question.id} = {EXAMPLES.get(question.type, NOTHING)}")
-    file.write_text("\n".join(lines) + "\n")
-    return file
+    return "\n".join(lines) + "\n"
 
 
 def _notebooks() -> Iterator[tuple[Path, Path]]:
