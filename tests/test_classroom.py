@@ -76,8 +76,9 @@ def secrets_of(name: str) -> list[str]:
     texts += [f"def {each.function.__name__}(" for each in exercise.keys]
     texts += list(tomllib.loads((place / "mutants.toml").read_text()).get("right", {}))
     for kind in ("solution", "alternatives", "wrong"):
-        for path in (place / kind).rglob("*.*"):
-            texts.append(path.read_text().strip())
+        for path in filter(Path.is_file, (place / kind).rglob("*.*")):
+            if path.name != "commands.sh":  # its line is in the task's own words
+                texts.append(path.read_text().strip())
     return [each for each in texts if each]
 
 

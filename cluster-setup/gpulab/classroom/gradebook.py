@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +54,7 @@ def session(room: Classroom) -> Iterator[Any]:
         raise InputError("nbgrader is not installed", INSTALL) from None
     from sqlalchemy.exc import DBAPIError
 
+    os.environ["PATH"] = path_with_alembic()
     try:
         with Gradebook(room.db_url, course_id=room.settings.name) as book:
             with book.db.no_autoflush:
@@ -60,6 +63,12 @@ def session(room: Classroom) -> Iterator[Any]:
     except DBAPIError as error:
         said = str(error.orig or error).splitlines()[0]
         raise InputError(f"the gradebook cannot be written: {said}", KEEPS) from error
+
+
+def path_with_alembic() -> str:
+    """A PATH on which nbgrader finds the program that it makes a database with."""
+    own, path = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
+    return path if own in path.split(os.pathsep) else f"{own}{os.pathsep}{path}"
 
 
 def open_assignment(room: Classroom, name: str) -> None:

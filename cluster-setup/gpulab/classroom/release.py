@@ -84,12 +84,11 @@ def generate(room: Classroom, name: str) -> None:
 def nbgrader(room: Classroom, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run nbgrader in the class's folder, where its settings are."""
     program = Path(sys.executable).with_name("nbgrader")
-    path = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"  # it runs alembic
     try:
         return subprocess.run(
             [str(program), *arguments],
             cwd=room.root,
-            env={**os.environ, "PATH": path},
+            env={**os.environ, "PATH": gradebook.path_with_alembic()},
             capture_output=True,
             text=True,
             check=False,
