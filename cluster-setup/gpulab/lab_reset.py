@@ -42,9 +42,9 @@ def restore(paths: LabPaths, record: Record, base: Baseline) -> bool:
     return True
 
 
-def put_back(api: Api, base: Baseline) -> bool:
+def put_back(api: Api, base: Baseline, seconds: float = SECONDS) -> bool:
     """Whether all is as it was; not where a namespace of somebody's is in the way."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = baseline.everything(api)
         other = baseline.compared(found, base)

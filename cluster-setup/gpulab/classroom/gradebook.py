@@ -38,11 +38,16 @@ class Row:
 
     learner: str
     exercise: str
-    score: float
+    earned: float
+    """Points, before lateness."""
     max_score: float
     penalty: float
     """Points that lateness took."""
     needs_person: bool
+
+    @property
+    def score(self) -> float:
+        return round(self.earned - self.penalty, 2)
 
 
 @contextmanager
@@ -200,7 +205,7 @@ def rows(room: Classroom) -> list[Row]:
                 assignment.name,
                 float(one.score),
                 float(one.max_score),
-                float(one.score - max(0.0, one.score - late(one))),
+                min(float(one.score), late(one)),
                 bool(one.needs_manual_grade),
             )
             for assignment in book.assignments
@@ -212,5 +217,15 @@ def late(submission: Any) -> float:
     return float(sum(each.late_submission_penalty or 0.0 for each in submission.notebooks))
 
 
-def feedback_folder(room: Classroom) -> Path:
-    return room.root / "feedback"
+def machine_marks(room: Classroom) -> dict[tuple[str, str], dict[str, float | None]]:
+    """By exercise and learner: what stands in each cell's row as the machine's mark."""
+    with session(room) as book:
+        return {
+            (assignment.name, one.student_id): {
+                grade.name: grade.auto_score
+                for notebook in one.notebooks
+                for grade in notebook.grades
+            }
+            for assignment in book.assignments
+            for one in assignment.submissions
+        }

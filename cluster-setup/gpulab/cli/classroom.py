@@ -162,3 +162,30 @@ def summed_up(verdicts: list[Verdict], unchanged: int, *, json: bool) -> int:
         text = ", ".join(f"{count} {ending}" for ending, count in counts.items() if count)
         out.print(f"{text or 'nothing handed in'}; {unchanged} of them unchanged", highlight=False)
     return 0 if all(each.ending is Ending.GRADED for each in verdicts) else 1
+
+
+def audit(folder: Path) -> int:
+    """Name what is not as the grader wrote it."""
+    from gpulab.classroom import audit as audits
+
+    found = list(audits.faults(room(folder)))
+    for each in found:
+        out.print(each, highlight=False, markup=False)
+    if not found:
+        out.print("Verdicts and gradebook are as the grader wrote them.", highlight=False)
+    return 1 if found else 0
+
+
+def export(folder: Path, kind: str, to: Path | None) -> None:
+    from gpulab.classroom import exporting
+    from gpulab.private import write_private
+
+    if kind not in exporting.KINDS:
+        do = f"give --columns {', '.join(exporting.KINDS)}"
+        raise InputError(f"there are no columns of {kind!r}", do)
+    text = exporting.table(room(folder), kind)
+    if to is None:
+        print(text, end="")  # noqa: T201 (for a program)
+    else:
+        write_private(to, text.encode())
+        out.print(f"Written: {to}", highlight=False)

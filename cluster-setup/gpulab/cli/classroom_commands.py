@@ -122,3 +122,26 @@ def grade(
         reason=reason,
         json=json,
     )
+
+
+@app.command()
+def audit(folder: Folder = HERE) -> int:
+    """See that verdicts and gradebook are as the grader wrote them; exit code 1 if not."""
+    from gpulab.cli import classroom
+
+    return classroom.audit(folder)
+
+
+@app.command()
+def export(
+    columns: Annotated[str, typer.Option(metavar="plain|moodle|canvas", help="Whose.")] = "plain",
+    to: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it at run time)
+        typer.Option(help="A file; else it is printed."),
+    ] = None,
+    folder: Folder = HERE,
+) -> None:
+    """Write everybody's marks as CSV, from the gradebook as it is now."""
+    from gpulab.cli import classroom
+
+    classroom.export(folder, columns, to)
