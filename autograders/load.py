@@ -186,15 +186,16 @@ def load_exercise(folder: Path, values: Values | None = None) -> Exercise:
     settings = read_toml(folder / "exercise.toml", Settings, every)
     quiz = folder / "quiz.toml"
     questions = read_toml(quiz, Quiz, every).question if quiz.is_file() else ()
-    modules = [run_module(each) for each in check_files(folder)]
+    hidden = folder.glob("checks_hidden.py")  # what only a class's grader has
+    modules = [run_module(each) for each in (folder / "checks.py", *hidden)]
     exercise = Exercise(
         folder.name,
         folder,
         settings,
-        tuple(each for one in modules for each in defined(one, Check)),
-        tuple(each for one in modules for each in defined(one, Guard)),
+        tuple(defined(Check, *modules)),
+        tuple(defined(Guard, *modules)),
         questions,
-        tuple(each for one in modules for each in defined(one, AnswerKey)),
+        tuple(defined(AnswerKey, *modules)),
         digest_of(folder),
         values,
         variants.render(spec.task, values, f"{folder}/variant.toml") if spec else "",
@@ -231,12 +232,6 @@ def read_toml(path: Path, shape: type[T], values: Values | None = None) -> T:
         raise InputError(f"{path}: {error}", "correct that line or key") from error
 
 
-def check_files(folder: Path) -> list[Path]:
-    """checks.py, and what only a class's grader has."""
-    hidden = folder / "checks_hidden.py"
-    return [folder / "checks.py", *([hidden] if hidden.is_file() else [])]
-
-
 def run_module(path: Path) -> ModuleType:
     """Run checks.py under a name that nothing imports, leaving no compiled file beside it."""
     try:
@@ -254,9 +249,9 @@ def module_of(path: Path, code: CodeType) -> ModuleType:
     return module
 
 
-def defined(module: ModuleType, kind: type[T]) -> Iterator[T]:
+def defined(kind: type[T], *modules: ModuleType) -> Iterator[T]:
     """Find what the decorators made, in the order of definition."""
-    return (each for each in vars(module).values() if isinstance(each, kind))
+    return (each for one in modules for each in vars(one).values() if isinstance(each, kind))
 
 
 def digest_of(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""A class from release to marks: the commands of docs/instructors.md, nbgrader and real clusters."""
+"""A class from release to marks, as docs/instructors.md has it: nbgrader and real clusters."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_mark_that_a_person_gave_stays(graded: Class) -> None:
     graded.sql(
         "update grade set manual_score = 3, needs_manual_grade = 0 where notebook_id in (select"
         " submitted_notebook.id from submitted_notebook join submitted_assignment on"
-        " submitted_assignment.id = assignment_id where student_id = 'eve')"
+        " submitted_assignment.id = submitted_notebook.assignment_id where student_id = 'eve')"
     )
     graded.lab.gpulab("grade")
     row = graded.marks()["eve"]

@@ -66,9 +66,9 @@ def without(exercise: Exercise, line: Line) -> Exercise:
     module = module_of(path, compile(emptied, str(path), "exec"))
     return replace(
         exercise,
-        checks=tuple(defined(module, Check)),
-        guards=tuple(defined(module, Guard)),
-        keys=tuple(defined(module, AnswerKey)),
+        checks=tuple(defined(Check, module)),
+        guards=tuple(defined(Guard, module)),
+        keys=tuple(defined(AnswerKey, module)),
     )
 
 
