@@ -26,17 +26,23 @@ def name(path: Path) -> str:
 
 @pytest.fixture
 def learner(lab: Lab, tmp_path: Path) -> Lab:
-    """The shared lab with a learner's folder and what JupyterLab sets for its kernels."""
+    """The shared lab, seen by a learner."""
+    return as_learner(lab, tmp_path / "work")
+
+
+def as_learner(lab: Lab, work: Path) -> Lab:
+    """A lab with a learner's folder and what JupyterLab sets for its kernels."""
     paths = LabPaths(lab.name, lab.root)
     found = jupyter.environment(paths, binaries.ensure()["kubectl"])
     given = {key: found[key] for key in ("PATH", "KUBECONFIG", "GPULAB_NAME")}
-    return Lab(lab.name, lab.env | given | {"GPULAB_WORK": str(tmp_path / "work")})
+    return Lab(lab.name, lab.env | given | {"GPULAB_WORK": str(work)})
 
 
-def play(learner: Lab, notebook: Path, manifest: str | None = None) -> Done:
+def play(learner: Lab, notebook: Path, manifest: str | None = None, *, stop: bool = False) -> Done:
     """Run a copy of a notebook in the learner's folder, cell by cell.
 
-    `manifest` is what the learner writes in place of the one in the notebook.
+    `manifest` is what the learner writes in place of the one in the notebook; `stop` at the first
+    cell that fails.
     """
     copy = learner.work / notebook.relative_to(ROOT)
     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +50,7 @@ def play(learner: Lab, notebook: Path, manifest: str | None = None) -> Done:
     if manifest is not None:
         rewrite(copy, manifest)
     nbval = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *NBVAL]
+    nbval += ["-x"] if stop else []
     return run(
         [*nbval, "--rootdir", str(learner.work), str(copy)], learner.env, 250, cwd=copy.parent
     )

@@ -8,9 +8,11 @@ import os
 from pathlib import Path
 
 from autograders.cluster import Allocation, Node, Pod
+from autograders.cluster.chain import trace
 from autograders.cluster.gpus import allocations
 from autograders.connect import connect
 from autograders.errors import InputError
+from autograders.widgets import chain as lights
 from autograders.widgets import gpu_map as picture
 from gpulab import lab
 from gpulab.providers import KIND
@@ -32,6 +34,16 @@ class Html(str):
 def gpu_map() -> Html:
     """Draw every node's GPUs and who holds them, from the cluster that $KUBECONFIG names."""
     return Html(picture.render(read_allocations()))
+
+
+def operator_chain() -> Html:
+    """Draw how far the GPU Operator has come on each node: one light for each step."""
+    with connect(None) as api:
+        nodes = [Node(item) for item in api.json("/api/v1/nodes")["items"]]
+        pods = [Pod(item) for item in api.json("/api/v1/namespaces/gpu-operator/pods")["items"]]
+        policies = api.json("/apis/nvidia.com/v1/clusterpolicies")["items"]
+    traced = [trace(node, pods, next(iter(policies), None)) for node in nodes]
+    return Html(lights.render([each for each in traced if each]))
 
 
 def begin_lesson(lesson: str) -> Html:
