@@ -42,7 +42,7 @@ def play(learner: Lab, notebook: Path, manifest: str | None = None, *, stop: boo
     """Run a copy of a notebook in the learner's folder, cell by cell.
 
     `manifest` is what the learner writes in place of the one in the notebook; `stop` at the first
-    cell that fails.
+    cell that fails, and wait for nothing longer than 15 s.
     """
     copy = learner.work / notebook.relative_to(ROOT)
     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,11 @@ def play(learner: Lab, notebook: Path, manifest: str | None = None, *, stop: boo
     if manifest is not None:
         rewrite(copy, manifest)
     nbval = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *NBVAL]
-    nbval += ["-x"] if stop else []
+    if stop:
+        nbval.append("-x")
+        copy.write_text(
+            re.sub(r"--timeout=\d+s", "--timeout=15s", copy.read_text("utf-8")), "utf-8"
+        )
     return run(
         [*nbval, "--rootdir", str(learner.work), str(copy)], learner.env, 250, cwd=copy.parent
     )
