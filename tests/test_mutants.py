@@ -123,9 +123,12 @@ def test_every_edit_changes_something(edit: Any) -> None:
         "allocatable": {"nvidia.com/gpu": "8"},
     }
     meta = {"name": "n", "namespace": "s", "labels": {}, "annotations": {}, "ownerReferences": [{}]}
-    spec = {"containers": [container], "nodeName": "node", "tolerations": [{}]}
-    spec["template"] = {"spec": {"containers": [container]}}
+    given = {"nodeName": "node", "tolerations": [{}], "runtimeClassName": "r"}
+    network = {"publishNotReadyAddresses": True, "ingress": []}
+    spec = {"containers": [container], **given, **network}
+    spec["template"] = {"spec": {"containers": [container], **given}}
     thing = {"kind": edit.kind, "metadata": meta, "spec": spec, "status": pod_status}
+    thing["endpoints"] = [{"hostname": "h"}]
     assert edit(thing) != thing
 
 
