@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from gpulab import faults
+from gpulab import faults, tampering
 from gpulab.faults import Fault
-from gpulab.sim.causes import Cause
+from gpulab.paths import LabPaths
+from gpulab.private import write_private
+from gpulab.sim.causes import Cause, Injected
+from tests import faulty
 from tests.conftest import CUDA, Lab, Object, devices, eventually, make_lab, pod, said
-
-NODE, GPU, HOST = "h100-2", "nvidia.com/gpu", "kubernetes.io/hostname"
+from tests.faulty import GPU, NODE
 
 
 def test_every_fault_file_loads_and_says_where_it_comes_from() -> None:
@@ -29,7 +33,23 @@ def test_a_fault_file_cannot_write_an_effect(effect: str, tmp_path: Path) -> Non
 
 
 def test_a_cause_names_things_and_no_effects() -> None:
-    assert set(Cause.__struct_fields__) == {"kubelet", "gpu", "defect", "label", "taint"}
+    of_node = {"kubelet", "gpu", "driver", "lost_image", "daemon_reload", "defect"}
+    of_somebody = {"label", "taint", "delete_operand", "scale", "delete_runtime_class", "apply"}
+    assert set(Cause.__struct_fields__) == of_node | of_somebody
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        {"apiVersion": "v1", "kind": "Event"},
+        {"apiVersion": "v1", "kind": "Pod"},
+        {"apiVersion": "v1", "kind": "Node", "status": {"allocatable": {}}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "status": {"replicas": 0}},
+    ],
+)
+def test_what_a_fault_applies_is_no_effect_either(thing: Object) -> None:
+    with pytest.raises(msgspec.ValidationError, match="there may be"):
+        msgspec.convert({"apply": [thing]}, Cause)
 
 
 @pytest.fixture
@@ -153,52 +173,107 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     yield from make_lab(tmp_path_factory.mktemp("fast"), "fast", "--speed", "20")
 
 
-OPERANDS = {
-    "driver-crash-loop": ("nvidia-driver-daemonset", "nvidia-driver-daemonset-"),
-    "deploy-label-stale": ("nvidia-driver-daemonset", "paused-for-driver-upgrade"),
-    "operands-repelled": (None, "team"),
-}
+def test_every_fault_is_met() -> None:
+    assert faults.load().keys() == faulty.MET.keys() | faulty.LATE
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("fault", OPERANDS)
-def test_a_broken_link_of_the_chain_takes_the_gpus_of_its_node_alone(fast: Lab, fault: str) -> None:
-    lab, (stays, word) = fast, OPERANDS[fault]
-    assert lab.gpulab("break", fault, "--node", NODE).returncode == 0
+@pytest.mark.sample
+@pytest.mark.parametrize("fault", faulty.MET)
+def test_a_fault_is_seen_explained_and_healed(fast: Lab, fault: str) -> None:
+    met = faulty.MET[fault]
+    try:
+        faulty.begin(fast, fault)
+        assert not met.before or not met.seen(fast)
 
-    eventually(lambda: gpus(lab) == ("8", "0"))
-    eventually(lambda: bool(stays and operand(lab, stays)) == bool(stays))
-    assert lab.get("node", "h100-1")["status"]["allocatable"][GPU] == "8"
-    lab.make("default", pod("waits", "true", image=CUDA, gpus=1, nodeSelector={HOST: NODE}))
-    eventually(lambda: word in lab.gpulab("why", "waits").stdout)
+        faulty.inject(fast, fault)
+        eventually(lambda: met.seen(fast))
+        eventually(lambda: met.words in fast.gpulab("why", met.asked).stdout)
 
-    lab.kubectl("delete", "pod", "waits", "--force", "--grace-period=0")
-    assert lab.gpulab("heal", fault).returncode == 0
-    eventually(lambda: gpus(lab) == ("8", "8"), 60)
-    assert "team" not in taints(lab)
+        faulty.heal(fast, fault)
+        eventually(lambda: met.healed(fast))
+    finally:
+        if faults.active(LabPaths("fast", fast.root)):
+            fast.gpulab("heal")
+        faulty.finish(fast)
+    assert not taints(fast)
 
 
 @pytest.mark.live
-def test_a_driver_that_does_not_install_says_why(fast: Lab) -> None:
-    assert fast.gpulab("break", "driver-crash-loop", "--node", NODE).returncode == 0
-    eventually(lambda: operand(fast, "nvidia-driver-daemonset"))
-    name = operand(fast, "nvidia-driver-daemonset")
-    words = ("logs", "-n", "gpu-operator", name, "-c", "nvidia-driver-ctr")
-    eventually(lambda: "Could not resolve Linux kernel version" in fast.kubectl(*words).stdout)
+def test_one_node_s_fault_is_not_another_s(fast: Lab) -> None:
+    assert fast.gpulab("break", "operands-repelled", "--node", NODE).returncode == 0
+    eventually(lambda: gpus(fast) == ("8", "0"))
+    assert f"fault at work: operands-repelled on {NODE}" in fast.gpulab("status").stdout
+    assert fast.get("node", "h100-1")["status"]["allocatable"][GPU] == "8"
     assert fast.gpulab("heal").returncode == 0
     eventually(lambda: gpus(fast) == ("8", "8"), 60)
 
 
 @pytest.mark.live
-def test_without_the_toolkit_no_runtime_is_called_nvidia(fast: Lab) -> None:
-    assert fast.gpulab("break", "toolkit-missing", "--node", NODE).returncode == 0
-    eventually(lambda: not operand(fast, "nvidia-container-toolkit-daemonset"))
-    given = pod("asks", "true", image=CUDA, gpus=1, nodeName=NODE, runtimeClassName="nvidia")
-    fast.make("default", given)
-    words = 'no runtime for "nvidia" is configured'
-    eventually(lambda: any(words in e["message"] for e in fast.events("default", "asks")))
+def test_a_pod_that_is_made_anew_has_its_gpus_again(fast: Lab) -> None:
+    """As on a real node: what systemd took from a container stays taken, a new one gets it."""
+    faulty.begin(fast, "nvml-unknown-error")
+    assert fast.gpulab("break", "nvml-unknown-error", "--node", NODE).returncode == 0
+    eventually(lambda: faulty.smi(faulty.UNKNOWN)(fast))
+    fast.kubectl("delete", "pod", "p", "--force", "--grace-period=0")
+    faulty.begin(fast, "nvml-unknown-error")
+    assert faulty.smi("NVIDIA-SMI")(fast)
     assert fast.gpulab("heal").returncode == 0
-    fast.wait("default", "asks", "phase=Succeeded", 60)
+    faulty.finish(fast)
+
+
+@pytest.mark.live
+def test_a_followed_log_tells_of_an_xid_that_comes_later(fast: Lab) -> None:
+    name = operand(fast, "nvidia-device-plugin-daemonset")
+    words = ["logs", "-f", "-n", "gpu-operator", name, "-c", "nvidia-device-plugin"]
+    with subprocess.Popen(
+        [*fast.kubectl_command, *words], stdout=subprocess.PIPE, text=True
+    ) as follower:
+        assert follower.stdout is not None
+        try:
+            assert "Starting" in follower.stdout.readline()
+            assert fast.gpulab("break", "gpu-ecc-error", "--node", NODE).returncode == 0
+            lines = iter(follower.stdout.readline, "")
+            assert next(line for line in lines if "XidCriticalError: Xid=48" in line)
+        finally:
+            follower.kill()
+    assert fast.gpulab("heal").returncode == 0
+    faulty.finish(fast)
+
+
+@pytest.mark.live
+def test_what_was_begun_by_a_command_that_was_killed_is_healed(fast: Lab) -> None:
+    """It was on record before anything was written."""
+    paths = LabPaths("fast", fast.root)
+    for name, written in (("operands-repelled", False), ("deploy-label-stale", True)):
+        cause = faults.find(name).cause
+        fault = tampering.prepare(paths, Injected(name, NODE, cause, dt.datetime.now(dt.UTC)))
+        write_private(paths.causes, msgspec.json.encode([fault]))
+        if written:
+            tampering.apply(paths, fault)
+        assert fast.gpulab("heal").stderr.startswith(f"{name} on {NODE} has ended")
+        faulty.finish(fast)
+        assert "team" not in taints(fast)
+
+
+@pytest.mark.live
+def test_a_fault_is_undone_by_what_it_did_alone(fast: Lab) -> None:
+    """A taint of the same key and a label that was mended meanwhile are somebody else's."""
+    label = "nvidia.com/gpu.deploy.device-plugin"
+    fast.kubectl("taint", "node", NODE, "team=other:PreferNoSchedule")
+    for name in ("operands-repelled", "deploy-label-stale"):
+        assert fast.gpulab("break", name, "--node", NODE).returncode == 0
+    fast.kubectl("label", "node", NODE, f"{label}=mended", "--overwrite")
+
+    assert fast.gpulab("heal").returncode == 0
+
+    node = fast.get("node", NODE)
+    left = [(t["key"], t["value"]) for t in node["spec"]["taints"]]
+    assert left == [("team", "other")]
+    assert node["metadata"]["labels"][label] == "mended"
+    fast.kubectl("label", "node", NODE, f"{label}=true", "--overwrite")
+    fast.kubectl("taint", "node", NODE, "team-")
+    faulty.finish(fast)
 
 
 @pytest.mark.live
@@ -226,6 +301,10 @@ def operand(lab: Lab, app: str) -> str:
         (["break", "nosuch"], "there is no fault 'nosuch'"),
         (["break", "node-silent", "--node", "x"], "there is no simulated node 'x'"),
         (["heal", "nosuch"], "there is no fault 'nosuch'"),
+        (
+            ["break", "out-of-memory", "--node", NODE],
+            "out-of-memory is about the whole cluster, not about one node",
+        ),
     ],
 )
 def test_what_cannot_be_broken_or_healed_is_said(lab: Lab, words: list[str], what: str) -> None:

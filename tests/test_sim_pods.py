@@ -138,7 +138,7 @@ def test_an_image_of_which_nothing_is_known_says_so_once(lab: Lab, namespace: st
 
 
 @pytest.mark.parametrize(
-    ("command", "image"), [(("python", "train.py"), IMAGE), ((), "example.com/trainer:1")]
+    ("command", "image"), [(("python", "tune.py"), IMAGE), ((), "example.com/trainer:1")]
 )
 def test_an_unmodelled_program_runs_and_that_is_said_exactly_once(
     lab: Lab, namespace: str, command: tuple[str, ...], image: str
@@ -162,7 +162,7 @@ def test_a_modelled_program_is_not_called_unmodelled(lab: Lab, namespace: str) -
 
 
 def test_an_unmodelled_program_under_a_job_completes(lab: Lab, namespace: str) -> None:
-    template = {"spec": pod("x", "python", "train.py")["spec"]}
+    template = {"spec": pod("x", "python", "tune.py")["spec"]}
     lab.make(
         namespace,
         {

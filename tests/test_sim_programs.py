@@ -121,7 +121,7 @@ def test_sleep_takes_the_time_that_it_is_told(words: list[str], seconds: float) 
     "line",
     [
         "make all",
-        "echo a; python train.py",
+        "echo a; python tune.py",
         "sleep 1 & echo a",
     ],
 )

@@ -61,7 +61,7 @@ def test_pytorch_sees_the_gpus_that_its_container_was_given(
 
 
 @pytest.mark.parametrize(
-    "argv", [["python", "train.py"], ["python", "-c", "print(1)"], ["nvidia-smi-fan"], ["SLEEP"]]
+    "argv", [["python", "tune.py"], ["python", "-c", "print(1)"], ["nvidia-smi-fan"], ["SLEEP"]]
 )
 def test_everything_else_is_unmodelled_and_runs_silently_for_ever(argv: list[str]) -> None:
     found = CATALOGUE.find(argv, with_gpus(1))

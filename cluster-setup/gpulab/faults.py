@@ -26,7 +26,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     title: str
     symptom: str  # what a learner will see, and when
-    target: Literal["node"]  # what it is injected into
+    target: Literal["node", "cluster"]  # what it is injected into
     sources: tuple[str, ...]
     cause: Cause
 
@@ -45,19 +45,21 @@ def find(name: str) -> Fault:
 
 
 def inject(paths: LabPaths, record: Record, name: str, node: str | None) -> Injected:
-    """Break something; without a node, the first one that has GPUs."""
+    """Break something; without a node, the first one that has GPUs.
+
+    It is on record before anything is written: who is killed in between leaves what can be healed.
+    """
     if not providers.of(record.provider).SIMULATED:
         what = f"lab {paths.name!r} has no simulated nodes, and nothing else is broken on purpose"
         raise InputError(what, "use a lab of your own: gpulab up --name other")
-    cause, chosen_node = find(name).cause, _node(record, node)
-    at_work = active(paths)
-    if any((each.fault, each.node) == (name, chosen_node) for each in at_work):
-        raise InputError(
-            f"{name} is at work on {chosen_node} already", f"end it: gpulab heal {name}"
-        )
-    before = tampering.apply(paths, chosen_node, cause)
-    chosen = Injected(name, chosen_node, cause, _now(), before)
+    fault = find(name)
+    chosen_node = _place(fault, name, record, node)
+    if any((each.fault, each.node) == (name, chosen_node) for each in active(paths)):
+        where = chosen_node or "the cluster"
+        raise InputError(f"{name} is at work on {where} already", f"end it: gpulab heal {name}")
+    chosen = tampering.prepare(paths, Injected(name, chosen_node, fault.cause, _now()))
     _write(paths, [*_read_all(paths), chosen])
+    tampering.apply(paths, chosen)
     return chosen
 
 
@@ -93,6 +95,17 @@ def _write(paths: LabPaths, faults: list[Injected]) -> None:
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+def _place(fault: Fault, name: str, record: Record, node: str | None) -> str:
+    """The node; empty for the whole cluster."""
+    if fault.target == "node":
+        return _node(record, node)
+    if node is not None:
+        raise InputError(
+            f"{name} is about the whole cluster, not about one node", "leave --node out"
+        )
+    return ""
 
 
 def _node(record: Record, name: str | None) -> str:

@@ -72,7 +72,7 @@ def status(paths: LabPaths, record: Record) -> Status:
         gpus=sum(ready.expected_gpus(record.fleet).values()) if provider.SIMULATED else 0,
         kubeconfig=str(paths.kubeconfig),
         jupyterlab=jupyter.url(paths),
-        faults=[f"{each.fault} on {each.node}" for each in faults.active(paths)],
+        faults=[f"{each.fault} on {each.where}" for each in faults.active(paths)],
         supervisor=watched.pid if watched else None,
         components=[*found, *jupyter_component(paths)],
     )

@@ -1,7 +1,7 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
 python -m tests.bench [start] [checkpoint] [healing] [reset] [operator] [pods] [grade]
-                      [verdicts] [memory] [scale] [verify] [kind] [--runs 7]
+                      [verdicts] [memory] [faults] [scale] [verify] [kind] [--runs 7]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.bench import (
     checkpoint,
+    faults,
     grade,
     healing,
     kind,
@@ -37,6 +38,7 @@ BENCHMARKS = {
     "memory": memory.measure,
 }
 LARGE = {
+    "faults": faults.measure,
     "kind": kind.measure,
     "scale": scale.measure,
     "verify": verdicts.verify,

@@ -14,7 +14,7 @@ def inject(fault: str, node: str | None, name: str) -> None:
     paths, record = lab.existing(name)
     with lab.locked(paths):
         done = faults.inject(paths, record, fault, node)
-    err.print(f"{done.fault} is at work on {done.node}.", highlight=False)
+    err.print(f"{done.fault} is at work on {done.where}.", highlight=False)
     err.print(f"  gpulab heal {done.fault}", highlight=False)
 
 
@@ -25,7 +25,7 @@ def heal(fault: str | None, node: str | None, name: str) -> None:
     with lab.locked(paths):
         ended = faults.heal(paths, fault, node)
     for each in ended:
-        err.print(f"{each.fault} on {each.node} has ended.", highlight=False)
+        err.print(f"{each.fault} on {each.where} has ended.", highlight=False)
     if not ended:
         err.print("No such fault was at work." if fault or node else "No fault was at work.")
 
@@ -37,7 +37,7 @@ def listing(name: str, *, json: bool) -> None:
     known = faults.load()
     places: dict[str, list[str]] = {each: [] for each in known}
     for one in faults.active(paths):
-        places.setdefault(one.fault, []).append(one.node)
+        places.setdefault(one.fault, []).append(one.where)
     if json:
         import msgspec
 

@@ -98,7 +98,7 @@ def resume(component: Component, name: Name = DEFAULT_NAME) -> None:
 
 @app.command("break")
 def break_(fault: Fault, node: Node = None, name: Name = DEFAULT_NAME) -> None:
-    """Let something go wrong on a node; what is seen of it follows by itself."""
+    """Let something go wrong; what is seen of it follows by itself."""
     from gpulab.cli import faults as command
 
     command.inject(fault, node, name)

@@ -35,7 +35,7 @@ def nodes(name: str, *, yes: bool) -> None:
     with connect(paths.admin_kubeconfig, read_only=False) as api:
         found = baseline.everything(api)
     lost += baseline.compared(found, base, nodes=not swaps).lines()
-    lost += [f"fault {each.fault} on {each.node}" for each in faults.active(paths)]
+    lost += [f"fault {each.fault} on {each.where}" for each in faults.active(paths)]
     if not lost:
         return out.print("The lab has its usual nodes, and nothing but what it had at first.")
     if not yes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.text import Text
 from autograders.cluster import Node, Pod
 from autograders.cluster.admission import Refusal, admitted, refusal
 from autograders.cluster.answer import placed, unplaced
+from autograders.cluster.clues import Clue, clues
 from autograders.cluster.fit import Explanation, NodeFit, why
 from autograders.cluster.nearest import Change, nearest
 from autograders.cluster.state import name_of
@@ -20,25 +22,41 @@ from autograders.cluster.workloads import end_of, pod_from, pods_of, wanted
 from autograders.errors import InputError
 from autograders.model import KubeObject
 from gpulab.cli.lab import out
-from gpulab.cli.why_read import KINDS, Read, read
+from gpulab.cli.why_read import KINDS, Read, evidence, read
 
-Answer = tuple[str, Explanation | None, tuple[Change, ...], Refusal | None]
+
+@dataclass(frozen=True)
+class Answer:
+    """All that can be said about one Pod or workload."""
+
+    sentence: str
+    explained: Explanation | None = None
+    changes: tuple[Change, ...] = ()
+    refused: Refusal | None = None
+    pod: Pod | None = None
+    """One that has its node: what is wrong with it is for clues to say."""
 
 
 def show(text: str, namespace: str, name: str, kubeconfig: Path | None, *, json: bool) -> None:
     """Answer in a sentence, then node by node, then with what would help."""
     kind, wanted_name = parse(text)
-    found = read(kubeconfig_of(name, kubeconfig), namespace)
-    sentence, explained, changes, refused = answer(found, kind, wanted_name)
+    where = kubeconfig_of(name, kubeconfig)
+    found = read(where, namespace)
+    given = answer(found, kind, wanted_name)
+    seen = tuple(clues(given.pod, evidence(where, found, given.pod))) if given.pod else ()
     if json:
         import msgspec
 
-        body = as_dict(sentence, explained, changes, refused)
+        body = as_dict(given, seen)
         print(msgspec.json.format(msgspec.json.encode(body)).decode())  # noqa: T201
         return
-    out.print(Text(plain(sentence), style="bold"))
-    for part in parts(explained, changes, refused):
+    out.print(Text(plain(given.sentence), style="bold"))
+    for part in parts(given):
         out.print(part)
+    for clue in seen:
+        out.print(Text(plain(clue.seen)))
+        if clue.do:
+            out.print(Text(plain(f"next: {clue.do}")))
 
 
 def parse(text: str) -> tuple[str, str]:
@@ -71,9 +89,9 @@ def answer(found: Read, kind: str, name: str) -> Answer:
 
 def of_pod(found: Read, pod: Pod) -> Answer:
     if pod.node or pod.is_finished:
-        return placed(pod), None, (), None
+        return Answer(placed(pod), pod=pod)
     explained, changes = explain(found, pod)
-    return unplaced(explained, changes), explained, changes, None
+    return Answer(unplaced(explained, changes), explained, changes)
 
 
 def explain(found: Read, pod: Pod) -> tuple[Explanation, tuple[Change, ...]]:
@@ -97,12 +115,12 @@ def of_owner(found: Read, owner: KubeObject) -> Answer:
     if waiting:
         return of_pod(found, waiting[0])
     if end_of(owner) and owner["kind"] == "Job":
-        return f"{title} has ended: {end_of(owner)}", None, (), None
+        return Answer(f"{title} has ended: {end_of(owner)}")
     if len(alive) >= wanted(owner):
         ill = next((each for each in alive if not each.is_ready), None)
         if ill:
             return of_pod(found, ill)
-        return f"{title} has the {wanted(owner)} Pods that it wants now", None, (), None
+        return Answer(f"{title} has the {wanted(owner)} Pods that it wants now")
     return missing(found, owner, title, len(alive))
 
 
@@ -112,25 +130,23 @@ def missing(found: Read, owner: KubeObject, title: str, alive: int) -> Answer:
     refused = refusal(template, found.objects)
     count = f"{title} has {alive} of {wanted(owner)} Pods"
     if refused:
-        return f"{count}: {refused.by} refuses them: {refused.text}", None, (), refused
+        return Answer(f"{count}: {refused.by} refuses them: {refused.text}", refused=refused)
     explained, changes = explain(found, admitted(template, found.objects))
     later = "nothing refuses a new one now, so its controller makes it at its next try"
-    return f"{count}; {later}", explained, changes, None
+    return Answer(f"{count}; {later}", explained, changes)
 
 
-def parts(
-    explained: Explanation | None, changes: tuple[Change, ...], refused: Refusal | None
-) -> Iterator[RenderableType]:
-    if refused:
-        yield Text(plain(f"next: {refused.do}"))
-    if explained is None:
+def parts(given: Answer) -> Iterator[RenderableType]:
+    if given.refused:
+        yield Text(plain(f"next: {given.refused.do}"))
+    if given.explained is None:
         return
-    yield table(explained)
-    if message := explained.full_message():
+    yield table(given.explained)
+    if message := given.explained.full_message():
         yield Text(plain(f"The scheduler's words: {message}"), style="dim")
-    for number, each in enumerate(changes, start=1):
+    for number, each in enumerate(given.changes, start=1):
         yield Text(plain(f"{number}. {each.text}"))
-    for line in explained.uncomputed:
+    for line in given.explained.uncomputed:
         yield Text(plain(f"not computed: {line}"))
 
 
@@ -158,15 +174,15 @@ def plain(line: str) -> str:
     return "".join(each if each.isprintable() else " " for each in line)
 
 
-def as_dict(
-    sentence: str,
-    explained: Explanation | None,
-    changes: tuple[Change, ...],
-    refused: Refusal | None,
-) -> dict[str, Any]:
+def as_dict(given: Answer, seen: tuple[Clue, ...]) -> dict[str, Any]:
     """Only what JSON knows."""
-    body: dict[str, Any] = {"answer": sentence, "refusal": refused, "changes": changes}
-    if explained is None:
+    body: dict[str, Any] = {
+        "answer": given.sentence,
+        "refusal": given.refused,
+        "changes": given.changes,
+        "clues": seen,
+    }
+    if (explained := given.explained) is None:
         return body
     return body | {
         "message": explained.message(),

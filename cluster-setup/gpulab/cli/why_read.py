@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from autograders.cluster import Pod
+from autograders.cluster import Node, Pod
+from autograders.cluster.chain import Chain, trace
+from autograders.cluster.clues import Evidence, messages
 from autograders.cluster.state import name_of
 from autograders.connect import FORBIDDEN, Api, ApiAbsent, ApiProblem, connect
 from autograders.errors import InputError
@@ -87,3 +90,35 @@ def read_list(api: Api, kind: str, path: str) -> list[KubeObject] | None:
             raise InputError(f"{kind}s could not be read: {problem}", FORBIDDEN) from problem
         return None
     return [{"kind": kind, **each} for each in items]
+
+
+TAIL = 20
+"""Lines of a log that may tell what is wrong."""
+
+
+def evidence(kubeconfig: Path, found: Read, pod: Pod) -> Evidence:
+    """What is to be read beside a Pod that has its node; what cannot be read is left out."""
+    base = f"/api/v1/namespaces/{pod.namespace}"
+    chosen = f"involvedObject.kind=Pod,involvedObject.name={pod.name}"
+    logs: dict[str, str] = {}
+    with connect(kubeconfig) as api:
+        try:
+            events = api.json(f"{base}/events", fieldSelector=chosen)["items"] or []
+        except (ApiAbsent, ApiProblem):
+            events = []
+        for container in pod.all_containers:
+            if container.has_started:
+                path = f"{base}/pods/{pod.name}/log"
+                with suppress(ApiAbsent, ApiProblem):
+                    end = api.text(path, container=container.name, tailLines=str(TAIL))
+                    logs[container.name] = end
+    return Evidence(messages(events), logs, chain_of(found, pod))
+
+
+def chain_of(found: Read, pod: Pod) -> Chain | None:
+    """Of the node of a Pod that asks for GPUs or for NVIDIA's runtime and is not ready."""
+    needs = pod.asks() or str(pod.spec.get("runtimeClassName", "")).startswith("nvidia")
+    node = next((each for each in found.of("Node") if name_of(each) == pod.node), None)
+    if not needs or node is None or pod.is_ready or pod.is_finished:
+        return None
+    return trace(Node(node), found.pods, next(iter(found.of("ClusterPolicy")), None))

@@ -14,6 +14,7 @@ from gpulab.sim import (
     hooks,
     image_messages,
     inputs,
+    loads,
     messages,
     probes,
     pulling,
@@ -97,7 +98,7 @@ class Lifecycle:
             self.container.spec,
             self.node.node.name,
             self._ip(),
-            self.world.driver,
+            self.node.driver_at(self._begun()) or self.world.driver,
             self._visible(),
             self._inputs,
             pace=self.world.pace,
@@ -110,7 +111,22 @@ class Lifecycle:
             layout=dict(self.node.layout),
             choices=self.node.choices,
             journal=self.node.journal,
+            loads=loads.total(self.node.loads.values()),
+            hot=self.node.hot,
+            blind=self._blind(),
         )
+
+    def _begun(self) -> dt.datetime:
+        """When its last run began; now, if it never ran."""
+        state = self.container.state.get("running") or self.container.state.get("terminated")
+        return self.started_at(state) if state else now(exact=True)
+
+    def _blind(self) -> bool:
+        """Whether it ran when its node's devices were taken away from containers that ran."""
+        reloaded = self.node.reloaded
+        if reloaded is None or not self.container.running or not self.container.devices:
+            return False
+        return self._begun() < reloaded
 
     @property
     def _sees_all(self) -> bool:
@@ -187,7 +203,12 @@ class Lifecycle:
         """The Pod is gone: its process, and what that provided, go with it."""
         if self.container.running:
             self.terminate(KILLED)
+        self._leave_node()
+
+    def _leave_node(self) -> None:
+        """What its process was for the node goes with it."""
         self.node.facts.withdraw(self.key)
+        self.node.loads.pop(self.key, None)
 
     async def say(self, event: Event) -> None:
         await self._say(self.container, event)
@@ -220,7 +241,7 @@ class Lifecycle:
     def terminate(self, code: int, reason: str = "") -> None:
         """Note that the process has ended now."""
         container = self.container
-        self.node.facts.withdraw(self.key)
+        self._leave_node()
         since = parse(container.state["running"]["startedAt"])
         until = max(now(), since)
         reason = reason or exit_reason(code)

@@ -7,7 +7,16 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from gpulab.sim import messages
-from gpulab.sim.program import Await, Memory, Program, Provide, Require, Sleep, Withdraw
+from gpulab.sim.program import (
+    Await,
+    Memory,
+    Program,
+    Provide,
+    Require,
+    Sleep,
+    Use,
+    Withdraw,
+)
 from gpulab.sim.replay import Replay, Run
 from gpulab.sim.times import now, parse
 
@@ -27,7 +36,7 @@ async def run(owner: Lifecycle) -> tuple[int, str]:
         if isinstance(event, Sleep):
             due = (process.clock.now - now(exact=True)).total_seconds() + event.seconds
             await asyncio.sleep(max(due, 0.001))  # also a loop without pause lets others run
-        elif isinstance(event, Provide | Withdraw):
+        elif isinstance(event, Provide | Withdraw | Use):
             _change(owner, event, process.clock.now)
         elif isinstance(event, Require) and facts.holds(event.fact) is not event.present:
             return 1, ""
@@ -41,8 +50,12 @@ async def run(owner: Lifecycle) -> tuple[int, str]:
     return process.code or 0, ""
 
 
-def _change(owner: Lifecycle, event: Provide | Withdraw, at: dt.datetime) -> None:
-    if isinstance(event, Withdraw):
+def _change(owner: Lifecycle, event: Provide | Withdraw | Use, at: dt.datetime) -> None:
+    """What the process does to its node."""
+    if isinstance(event, Use):
+        given = {device.gpu.uuid: device.gpu for device in owner.container.devices}
+        owner.node.loads[owner.key] = (tuple(given.values()), event.load)
+    elif isinstance(event, Withdraw):
         owner.node.facts.withdraw_one(event.fact, owner.key)
     else:
         owner.node.facts.provide(event.fact, _owner(owner, event), at, event.value)

@@ -88,6 +88,22 @@ def repository_not_found(image: str) -> str:
     )
 
 
+def no_route(image: str) -> str:
+    """Cause of a failed pull where the name of the registry cannot be resolved.
+
+    Seen in public `kubectl describe` output of containerd 2; the resolver's address is left out.
+    """
+    ref = reference(image)
+    host, _, path = ref.partition("/")
+    host = "registry-1.docker.io" if host == "docker.io" else host
+    name, _, tag = path.rpartition("@" if "@" in path else ":")
+    url = f"https://{host}/v2/{name}/manifests/{tag}"
+    return (
+        f'failed to pull and unpack image "{ref}": failed to resolve image: failed to do request: '
+        f'Head "{url}": dial tcp: lookup {host}: i/o timeout'
+    )
+
+
 def reference(image: str) -> str:
     """Spell an image out in full, as github.com/distribution/reference does.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from gpulab.sim import causes, eviction
+from gpulab.sim import ailing, causes, eviction
 from gpulab.sim.api import Api, ApiError, Object
 from gpulab.sim.causes import Injected
 from gpulab.sim.devices import Xid
@@ -74,23 +73,16 @@ class Kubelets:
             if trouble != state.health.trouble:
                 state.health.set(trouble)
                 await self._tell_kwok(name, trouble)
-            self._set_defects(state, [each for each in now if each.node == name])
+            if ailing.take(state, [each for each in faults if each.node == name]):
+                self._offers[name].look()
             self._judge_devices(state, [each for each in faults if each.node == name])
-
-    def _set_defects(self, state: NodeState, faults: list[Injected]) -> None:
-        defects = {each.cause.defect for each in faults if each.cause.defect}
-        for defect in state.defects - defects:
-            state.facts.withdraw(defect)
-        for defect in defects - state.defects:
-            state.facts.provide(defect, defect, dt.datetime.now(dt.UTC))
-        state.defects = defects
 
     def _judge_devices(self, state: NodeState, faults: list[Injected]) -> None:
         """Mark the GPUs that are sick now, and tell whom it concerns."""
         gpus, sick = state.node.gpus, dict[str, int]()
         state.troubles.clear()
         for each in faults:
-            if (cause := each.cause.gpu) is None or cause.index >= len(gpus):
+            if (cause := each.cause.gpu) is None or cause.xid is None or cause.index >= len(gpus):
                 continue
             uuid = gpus[cause.index].uuid
             state.troubles.append(Xid(each.since, uuid, cause.xid))

@@ -63,7 +63,7 @@ class Offer:
         self._labels = {key: value for key, value in known.items() if is_discovered(key)}
 
     def look(self) -> None:
-        """Publish again: the health of a device has changed."""
+        """Publish again: the health of a device has changed, or the driver."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -140,7 +140,8 @@ class Offer:
 
     def _discovered(self, stamp: int) -> dict[str, str]:
         found: Discovery = self._state.facts.value(GFD) or Discovery()
-        return found.labels(self._state.node.gpus, self._world.driver, stamp)
+        driver = self._state.driver_at(dt.datetime.now(dt.UTC)) or self._world.driver
+        return found.labels(self._state.node.gpus, driver, stamp)
 
     async def _write(self, path: str, body: dict[str, Any], manager: str = "") -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from gpulab.sim.gpus import Driver, Gpu
 from gpulab.sim.inputs import Inputs, field_of
 from gpulab.sim.mig import Layout
 from gpulab.sim.pace import Pace
+from gpulab.sim.smi.reading import Load
 
 Stream = Literal["stdout", "stderr"]
 
@@ -97,6 +98,13 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Use:
+    """From here on the process makes this load on each GPU of its container."""
+
+    load: Load
+
+
+@dataclass(frozen=True)
 class Write:
     """A file of the container is made or changes; without data it is a directory.
 
@@ -129,7 +137,9 @@ class Read:
     """The process wants more of its standard input."""
 
 
-Happening = Sleep | Await | Provide | Withdraw | Require | Memory | Write | Remove | Listen | Read
+Happening = (
+    Sleep | Await | Provide | Withdraw | Require | Memory | Use | Write | Remove | Listen | Read
+)
 Step = Print | Exit | Happening
 
 
@@ -188,6 +198,9 @@ class Surroundings:
     layout: Layout = field(default_factory=dict)  # of its node
     choices: Sequence[Choice] = ()  # see runtime.NodeState
     journal: Sequence[Entry] = ()  # what services of the node have to say, by program
+    hot: frozenset[str] = frozenset()  # UUIDs of GPUs that slow down, for their cooling fails
+    loads: Mapping[str, Load] = field(default_factory=dict)  # on the node's GPUs, by UUID
+    blind: bool = False  # whether it may no longer open the devices that it was given
 
     @property
     def hostname(self) -> str:

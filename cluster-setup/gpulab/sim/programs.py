@@ -69,7 +69,15 @@ def pause(argv: Argv, here: Surroundings) -> Script:
 def nvidia_smi(argv: Argv, here: Surroundings) -> Script:
     def script(clock: Clock) -> Iterator[Step]:
         text, code = smi.run(
-            argv, here.gpus, here.driver, clock.now, lost=here.lost, slices=here.slices
+            argv,
+            here.gpus,
+            here.driver,
+            clock.now,
+            lost=here.lost,
+            slices=here.slices,
+            loads=here.loads,
+            hot=here.hot,
+            blind=here.blind,
         )
         if text:
             yield Print(text if text.endswith("\n") else f"{text}\n")

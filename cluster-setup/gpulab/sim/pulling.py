@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gpulab.sim import image_messages, messages
+from gpulab.sim.ailing import REGISTRY_UNREACHABLE
+from gpulab.sim.images import repository
 
 if TYPE_CHECKING:
     from gpulab.sim.container import Lifecycle
@@ -42,7 +44,9 @@ class Puller:
 
     async def _fetch(self, image: str) -> float | None:
         owner = self._owner
-        present, policy = image in owner.node.images, owner.container.spec.get("imagePullPolicy")
+        lost = repository(image) in owner.node.lost_images
+        present = image in owner.node.images and not lost
+        policy = owner.container.spec.get("imagePullPolicy")
         if present and policy != "Always":
             await owner.say(image_messages.already_present(image))
             return None
@@ -53,8 +57,10 @@ class Puller:
             return await owner.wait_as(messages.ERR_IMAGE_NEVER_PULL, event.message, SOON)
         await owner.say(image_messages.pulling(image))
         pull = owner.world.images.pull(image)
-        if pull.failure is not None:
-            return await self._fail(image, pull.failure)
+        if failure := self._unreachable(image) or (
+            image_messages.tag_not_found(image) if lost else pull.failure
+        ):
+            return await self._fail(image, failure)
         seconds = PRESENT_PULL_SECONDS if present else pull.seconds
         await owner.world.pass_time(seconds)
         owner.node.images.add(image)
@@ -63,6 +69,11 @@ class Puller:
         if not pull.verified:
             await owner.tell_once("ImageNotVerified", _not_verified(image))
         return None
+
+    def _unreachable(self, image: str) -> str:
+        """The network's words, if the node does not reach the registry."""
+        facts = self._owner.node.facts
+        return image_messages.no_route(image) if facts.holds(REGISTRY_UNREACHABLE) else ""
 
     async def _fail(self, image: str, cause: str) -> float:
         await self._owner.say(image_messages.pull_failed(image, cause))

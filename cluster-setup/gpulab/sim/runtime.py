@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from gpulab.sim.api import Api
 from gpulab.sim.devices import DevicePool, Xid
 from gpulab.sim.events import Recorder
 from gpulab.sim.facts import Facts
-from gpulab.sim.gpus import Driver
+from gpulab.sim.gpus import Driver, Gpu
 from gpulab.sim.images import Images
 from gpulab.sim.mig import Slice
 from gpulab.sim.nodes import Node
@@ -22,6 +22,7 @@ from gpulab.sim.pace import Pace
 from gpulab.sim.plugin import LABEL as CHOICE
 from gpulab.sim.plugin import choice_fact
 from gpulab.sim.program import Choice, Entry
+from gpulab.sim.smi.reading import Load
 from gpulab.sim.workloads import Catalogue
 
 Trouble = Literal["runtime-down", "silent"]
@@ -76,6 +77,13 @@ class NodeState:
     facts: Facts = field(default_factory=Facts)
     defects: set[str] = field(default_factory=set)  # facts that hold as long as a fault does
     troubles: list[Xid] = field(default_factory=list)  # all that its GPUs have ever reported
+    hot: frozenset[str] = frozenset()  # UUIDs of GPUs whose cooling fails
+    # other drivers than the ClusterPolicy's: since when, and until when if that has ended
+    drivers: list[tuple[dt.datetime, dt.datetime | None, Driver]] = field(default_factory=list)
+    lost_images: frozenset[str] = frozenset()  # repositories that are nowhere any more
+    reloaded: dt.datetime | None = None  # when containers that ran lost their devices, if they did
+    # what containers make of their GPUs, by the container's key
+    loads: dict[str, tuple[Sequence[Gpu], Load]] = field(default_factory=dict)
     health: Health = field(default_factory=Health)
     registered: set[str] = field(default_factory=set)  # resources that a plugin ever did
     layout: dict[str, tuple[Slice, ...]] = field(default_factory=dict)  # of GPUs in MIG mode
@@ -88,6 +96,13 @@ class NodeState:
 
     # Pods that count against the node's room, by UID
     admitted: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def driver_at(self, moment: dt.datetime) -> Driver | None:
+        """The driver, if it was another one than the ClusterPolicy's."""
+        for since, until, driver in self.drivers:
+            if since <= moment and (until is None or moment < until):
+                return driver
+        return None
 
     def __post_init__(self) -> None:
         self.devices = DevicePool(self.node.gpus)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gpulab.sim import messages
+from gpulab.sim.ailing import RUNTIME_UNCONFIGURED
 from gpulab.sim.api import ApiError
 from gpulab.sim.messages import Event
 from gpulab.sim.runtime import NodeState, World
@@ -40,11 +41,22 @@ async def wait_for_runtime(world: World, state: NodeState, pod: dict[str, Any], 
     if not name:
         return
     handler = await _handler(world, name)
-    while handler not in HANDLERS or not state.facts.holds(TOOLKIT):
+    while (missing := _missing(state)) or handler not in HANDLERS:
         if not world.pace.hurried(dt.datetime.now(dt.UTC)):
             await say(None, messages.no_runtime(handler))
+        if handler not in HANDLERS or missing is None:  # nobody here will ever configure it
+            await world.pass_time(RETRY)
+            continue
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(state.facts.wait(TOOLKIT, True), RETRY / world.speed)
+            await asyncio.wait_for(state.facts.wait(*missing), RETRY / world.speed)
+
+
+def _missing(state: NodeState) -> tuple[str, bool] | None:
+    """What must change before containerd knows NVIDIA's handlers: a fact, and whether it holds."""
+    if not state.facts.holds(TOOLKIT):
+        return TOOLKIT, True
+    overwritten = state.facts.holds(RUNTIME_UNCONFIGURED)
+    return (RUNTIME_UNCONFIGURED, False) if overwritten else None
 
 
 async def _handler(world: World, name: str) -> str:

@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 from autograders.errors import InputError
-from gpulab.sim import plugin, programs, volumes
+from gpulab.sim import gpu_steps, plugin, programs, volumes
+from gpulab.sim.gpu_steps import NeedCuda, NeedShm, UseGpu
 from gpulab.sim.images import repository
 from gpulab.sim.program import (
     Await,
@@ -77,6 +78,10 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leave: str | None = None  # this fact, until the Pod goes
     memory_mib: float | None = None  # used from now on
     tell: str | None = None  # what the simulator has to say for the program of this name
+    warn_old_driver: str | None = None  # printed under one older than the image's CUDA, as $found
+    need_cuda: NeedCuda | None = None
+    need_shm: NeedShm | None = None
+    use_gpu: UseGpu | None = None
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -219,8 +224,16 @@ def _script(workload: Workload, argv: Sequence[str], here: Surroundings) -> Scri
 def _steps(action: Action, here: Surroundings, clock: Clock) -> Iterator[Step]:
     if action.tell is not None:
         yield from _told(action.tell, here, clock)
-        return
-    yield _step(action, here, clock)
+    elif action.warn_old_driver is not None:
+        yield from gpu_steps.warn_old(action.warn_old_driver, here)
+    elif action.need_cuda is not None:
+        yield from gpu_steps.need_cuda(action.need_cuda, here)
+    elif action.need_shm is not None:
+        yield from gpu_steps.need_shm(action.need_shm, here)
+    elif action.use_gpu is not None:
+        yield from gpu_steps.use(action.use_gpu, here)
+    else:
+        yield _step(action, here, clock)
 
 
 def _told(program: str, here: Surroundings, clock: Clock) -> Iterator[Step]:
@@ -242,6 +255,7 @@ def _step(action: Action, here: Surroundings, clock: Clock) -> Step:
         return Memory(action.memory_mib)
     if action.print is not None:
         gpus = 1 if here.slices else len(here.gpus)  # CUDA uses one MIG device alone
+        gpus *= gpu_steps.available(here)
         values = {"cuda_available": bool(gpus), "gpu_count": gpus, "node": here.node}
         return Print(string.Template(action.print).safe_substitute(values) + "\n")
     return _about_facts(action)

@@ -13,7 +13,7 @@ from aiohttp import web
 from gpulab.sim import messages
 from gpulab.sim.container import Lifecycle
 from gpulab.sim.kubelet import Kubelets
-from gpulab.sim.program import CannotStart
+from gpulab.sim.program import CannotStart, Happening
 from gpulab.sim.replay import Line, Replay
 from gpulab.sim.server.containers import container
 from gpulab.sim.shell.process import raw
@@ -70,16 +70,15 @@ async def lines(
     lifecycle: Lifecycle, state: Mapping[str, Any], follow: bool, since: dt.datetime | None = None
 ) -> AsyncIterator[Line]:
     """What the run wrote; with `follow`, also what it goes on to write until it ends."""
-    program = lifecycle.program()
-    if isinstance(program, CannotStart) or state.get("reason") == messages.START_ERROR:
+    if state.get("reason") == messages.START_ERROR:
         return
-    replay = Replay(program.script, lifecycle.started_at(dict(state)), lifecycle.node.facts)
+    said = Said(lifecycle, state)
     while True:
         current = lifecycle.container.state.get("running", {})
         live = current.get("startedAt") == state["startedAt"]
         ended = state.get("finishedAt") or _ended(lifecycle, state)
         until = parse(ended) + TICK if ended else now()
-        for number, event in enumerate(replay.until(until)):
+        for number, event in enumerate(said.until(until)):
             if isinstance(event, Line) and (since is None or event.at >= since):
                 yield event
             if number % AT_ONCE == AT_ONCE - 1:
@@ -87,6 +86,35 @@ async def lines(
         if not follow or not live or "finishedAt" in state:
             return
         await asyncio.sleep(FOLLOW_SECONDS)
+
+
+class Said:
+    """What a run has written so far. It is computed anew when a GPU reports an Xid meanwhile."""
+
+    def __init__(self, lifecycle: Lifecycle, state: Mapping[str, Any]) -> None:
+        self._lifecycle, self._state = lifecycle, state
+        self._told = self._skip = 0  # events
+        self._begin()
+
+    def _begin(self) -> None:
+        self._known = len(self._lifecycle.node.troubles)
+        program = self._lifecycle.program()
+        self._replay = None
+        if not isinstance(program, CannotStart):
+            started = self._lifecycle.started_at(dict(self._state))
+            self._replay = Replay(program.script, started, self._lifecycle.node.facts)
+        self._skip = self._told
+
+    def until(self, moment: dt.datetime) -> Iterator[Line | Happening]:
+        """Go on from where the last call stopped."""
+        if self._known != len(self._lifecycle.node.troubles):
+            self._begin()
+        for event in self._replay.until(moment) if self._replay else ():
+            if self._skip:
+                self._skip -= 1
+                continue
+            self._told += 1
+            yield event
 
 
 def _ended(lifecycle: Lifecycle, state: Mapping[str, Any]) -> str | None:

@@ -7,5 +7,6 @@ its memory; `table`, `listing`, `query`, `report` (of `layout` and `figures`), `
 
 from gpulab.sim.smi.command import run
 from gpulab.sim.smi.processes import Process
+from gpulab.sim.smi.reading import IDLE, Load, measure
 
-__all__ = ["Process", "run"]
+__all__ = ["IDLE", "Load", "Process", "measure", "run"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -23,7 +23,7 @@ from gpulab.sim.smi import (
 )
 from gpulab.sim.smi.columns import Style, unknown
 from gpulab.sim.smi.processes import Process
-from gpulab.sim.smi.reading import Shown, View
+from gpulab.sim.smi.reading import Load, Shown, View
 
 Answer = tuple[str, int]
 
@@ -81,18 +81,24 @@ def run(
     running: Sequence[Process] = (),
     lost: Collection[str] = (),
     slices: Layout | None = None,
+    loads: Mapping[str, Load] | None = None,
+    hot: Collection[str] = (),
+    blind: bool = False,
 ) -> Answer:
     """Answer one nvidia-smi call with its output and exit code.
 
     `running` are the processes that hold memory, `lost` the UUIDs of GPUs that fell off the bus:
     a call that would speak of one says only that, with `-i` the others still answer. `slices` are
-    those that can be seen of each GPU in MIG mode, by the GPU's UUID.
+    those that can be seen of each GPU in MIG mode, by the GPU's UUID, as `loads` and `hot` are; a
+    `blind` container may no longer open its devices.
     """
     words = list(argv[1:])
     request = _subcommand(words) if words[:1] and words[0] in SUBCOMMANDS else _parse(words)
     asked = request.options
     if request.refusal:
         return request.refusal
+    if blind and "--help" not in asked:
+        return wording.BLIND, wording.OTHER_ERROR
     if text := _needs_no_gpu(asked, driver):
         return text, 0
     shown = _select(gpus, asked.get("--id"))
@@ -100,7 +106,8 @@ def run(
         return wording.NO_DEVICES, wording.NOT_FOUND
     if gone := next((gpu for _, gpu in shown if gpu.uuid in lost), None):
         return wording.lost(gone), wording.OTHER_ERROR
-    return _answer(asked, View(shown, len(gpus), driver, now, running, slices or {}))
+    view = View(shown, len(gpus), driver, now, running, slices or {}, loads or {}, hot)
+    return _answer(asked, view)
 
 
 def _parse(words: list[str]) -> Request:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 
 from gpulab.sim.gpus import Clocks, Details, Gpu, Thermal
-from gpulab.sim.smi.reading import Reading, View, measure
+from gpulab.sim.smi.reading import Reading, View
 
 NONE = "N/A"
 
 
 def figures(gpu: Gpu, view: View) -> dict[str, object]:
     """Gather them; a figure that no source gives for this board is N/A, one it lacks is None."""
-    now, model = measure(gpu, view.processes), gpu.model
+    now, model = view.measure(gpu), gpu.model
     found = {
         "product": model.product,
         "architecture": model.architecture,
@@ -20,11 +20,18 @@ def figures(gpu: Gpu, view: View) -> dict[str, object]:
         "mig": view.mig_mode(gpu, NONE),
         "pstate": model.idle.pstate,
         "utilization": now.utilization,
+        "memory_utilization": now.memory_utilization,
+        "idle": _active(not now.utilization and not now.hot),
+        "hw_slowdown": _active(now.hot),
         "power": f"{now.power_w:.2f}",
         "power_limit": f"{model.power_limit_w:.2f}",
         "temperature": now.temperature_c,
     }
     return found | _identity(gpu) | _memory(gpu, now) | _board(gpu, now)
+
+
+def _active(holds: bool) -> str:
+    return "Active" if holds else "Not Active"
 
 
 def _identity(gpu: Gpu) -> dict[str, object]:
@@ -76,6 +83,8 @@ def _board(gpu: Gpu, now: Reading) -> dict[str, object]:
         "min_power": f"{details.min_power_w:.2f}",
         "memory_power": NONE if details.memory_power_w is None else f"{details.memory_power_w:.2f}",
         **_clocks("clock", details.idle_clocks),
+        "clock_graphics": now.sm_clock_mhz,
+        "clock_memory": now.memory_clock_mhz,
         **_clocks("max", details.max_clocks),
         **_thermal(details.thermal, now),
         **_fabric(details),

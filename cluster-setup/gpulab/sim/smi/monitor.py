@@ -22,7 +22,7 @@ COLUMNS = [
     "temperature",
     "memory_temperature",
     "utilization",
-    "utilization",
+    "memory_utilization",
     "zero",
     "zero",
     "zero",

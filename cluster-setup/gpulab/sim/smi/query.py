@@ -8,7 +8,7 @@ import msgspec
 
 from gpulab.sim.gpus import Gpu
 from gpulab.sim.smi.columns import NOT_AVAILABLE, Field, Style, time, write
-from gpulab.sim.smi.reading import Reading, View, measure
+from gpulab.sim.smi.reading import Reading, View
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -28,12 +28,17 @@ def _watts(value: Callable[[Row], float]) -> Field[Row]:
     return Field(lambda row: f"{value(row):.2f}", "W")
 
 
+def _known(value: int | None) -> object:
+    return NOT_AVAILABLE if value is None else value
+
+
 def _mig(row: Row) -> str:
     return row.view.mig_mode(row.gpu, NOT_AVAILABLE)
 
 
-def _load(row: Row) -> object:
-    return NOT_AVAILABLE if row.gpu.uuid in row.view.slices else row.reading.utilization
+def _load(row: Row, percent: int) -> object:
+    """A GPU in MIG mode does not tell."""
+    return NOT_AVAILABLE if row.gpu.uuid in row.view.slices else percent
 
 
 FIELDS: dict[str, Field[Row]] = {
@@ -62,8 +67,10 @@ FIELDS: dict[str, Field[Row]] = {
     "temperature.gpu": Field(lambda row: row.reading.temperature_c),
     "power.draw": _watts(lambda row: row.reading.power_w),
     "power.limit": _watts(lambda row: row.gpu.model.power_limit_w),
-    "utilization.gpu": Field(_load, "%"),
-    "utilization.memory": Field(_load, "%"),
+    "utilization.gpu": Field(lambda row: _load(row, row.reading.utilization), "%"),
+    "utilization.memory": Field(lambda row: _load(row, row.reading.memory_utilization), "%"),
+    "clocks.sm": Field(lambda row: _known(row.reading.sm_clock_mhz), "MHz"),
+    "clocks.mem": Field(lambda row: _known(row.reading.memory_clock_mhz), "MHz"),
     "memory.total": _mib(lambda row: row.gpu.model.memory_mib),
     "memory.reserved": _mib(lambda row: row.gpu.model.reserved_mib or NOT_AVAILABLE),
     "memory.used": _mib(lambda row: row.reading.used_mib),
@@ -75,11 +82,13 @@ ALIASES = {
     "gpu_uuid": "uuid",
     "gpu_serial": "serial",
     "gpu_bus_id": "pci.bus_id",
+    "clocks.current.sm": "clocks.sm",
+    "clocks.current.memory": "clocks.mem",
 }
 """Second names from `nvidia-smi --help-query-gpu`; the header shows the first."""
 
 
 def render(names: Sequence[str], view: View, style: Style) -> str:
     """Write the chosen fields of every GPU as CSV."""
-    rows = [Row(index, gpu, measure(gpu, view.processes), view) for index, gpu in view.shown]
+    rows = [Row(index, gpu, view.measure(gpu), view) for index, gpu in view.shown]
     return write([(name, FIELDS[name]) for name in names], rows, style)

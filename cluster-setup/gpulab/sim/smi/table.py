@@ -11,7 +11,7 @@ from datetime import datetime
 from gpulab.sim.gpus import Driver, Gpu
 from gpulab.sim.smi import mig
 from gpulab.sim.smi.processes import on
-from gpulab.sim.smi.reading import Reading, View, measure
+from gpulab.sim.smi.reading import Reading, View
 
 WIDTHS = (41, 24, 22)
 INNER = sum(WIDTHS) + 2
@@ -35,7 +35,7 @@ def render(view: View) -> str:
     head = [f"{clock(view.now)}       ", _rule(), _versions(view.driver)]
     lines = [*head, _columns("-"), *COLUMN_HEADS, f"|{_columns('=')[1:-1]}|"]
     for index, gpu in view.shown:
-        lines += [*_gpu_lines(index, gpu, measure(gpu, view.processes), view), _columns("-")]
+        lines += [*_gpu_lines(index, gpu, view.measure(gpu), view), _columns("-")]
     return "\n".join([*lines, *mig.devices(view), "", *_processes(view)]) + "\n"
 
 

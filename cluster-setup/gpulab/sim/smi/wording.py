@@ -17,6 +17,8 @@ NOT_FOUND = 6
 OTHER_ERROR = 255
 NOT_MODELLED = 1
 
+# in a container that may no longer open its devices: NVIDIA/nvidia-container-toolkit issue 48
+BLIND = "Failed to initialize NVML: Unknown Error\n"
 NO_DEVICES = "No devices were found\n"
 
 OPTIONS = """\
