@@ -103,10 +103,10 @@ def driver_runs(lab: Lab) -> bool:
     return bool(found) and "running" in found[-1]
 
 
-def waits(reason: str) -> Holds:
+def waits(*reasons: str) -> Holds:
     def holds(lab: Lab) -> bool:
         found = lab.get("pod", "-n", "default", "new")["status"].get("containerStatuses") or []
-        return any(each["state"].get("waiting", {}).get("reason") == reason for each in found)
+        return any(each["state"].get("waiting", {}).get("reason") in reasons for each in found)
 
     return holds
 
@@ -228,7 +228,7 @@ MET = {
         whole=False,
     ),
     "registry-unreachable": Met(
-        waits("ErrImagePull"),
+        waits("ErrImagePull", "ImagePullBackOff"),
         "new",
         "its node does not reach the registry",
         phase("new", "Succeeded"),

@@ -15,8 +15,10 @@ from autograders.errors import InputError
 from gpulab.paths import LabPaths
 from gpulab.sending import MERGE, Answer, send
 from gpulab.sim.causes import Cause, Injected
+from gpulab.waiting import eventually
 
 OPERATOR = "gpu-operator"  # the namespace of its operands
+SCALE_SECONDS = 40.0  # a Pod may take 30 to end
 TRIES = 5  # where somebody else writes to the same object
 PLURALS = {"Deployment": "deployments", "Job": "jobs", "ConfigMap": "configmaps"}
 Object = dict[str, Any]
@@ -58,6 +60,7 @@ def apply(paths: LabPaths, fault: Injected) -> None:
             _taint(api, fault, add=True)
         if cause.scale:
             _change(api, _deployment(cause), {"spec": {"replicas": cause.scale.replicas}})
+            eventually(lambda: _too_many(api, cause), SCALE_SECONDS, "end the fault: gpulab heal")
         if cause.delete_operand:
             _delete_operand(api, fault)
         if cause.delete_runtime_class:
@@ -122,6 +125,18 @@ def _scale_back(api: Api, fault: Injected) -> None:
     found = _find(api, _deployment(fault.cause))
     if found and found["spec"].get("replicas") == fault.cause.scale.replicas:
         _change(api, _deployment(fault.cause), {"spec": {"replicas": fault.replicas}})
+
+
+def _too_many(api: Api, cause: Cause) -> str | None:
+    """What of a Deployment that was scaled down is still there; it would mend what comes next."""
+    assert cause.scale is not None
+    chosen = _read(api, _deployment(cause))["spec"]["selector"]["matchLabels"]
+    words = ",".join(f"{key}={value}" for key, value in chosen.items())
+    path = f"/api/v1/namespaces/{cause.scale.namespace}/pods"
+    answer = send(api, "GET", path, query={"labelSelector": words})
+    _expect(answer)
+    more = len(answer.object["items"]) - cause.scale.replicas
+    return f"{more} Pods of {cause.scale.deployment} have not ended" if more > 0 else None
 
 
 def _delete_operand(api: Api, fault: Injected) -> None:

@@ -39,6 +39,8 @@ class World:
     driver: Driver
     speed: float  # divides pull, back-off and grace times; may change while we run
     pace: Pace = field(default_factory=Pace)
+    # the Pods bound to a node; the kubelets know them
+    pods_on: Callable[[str], list[dict[str, Any]]] = field(default=lambda node: [])
 
     async def pass_time(self, seconds: float) -> None:
         """Wait so many simulated seconds."""
