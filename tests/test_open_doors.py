@@ -29,6 +29,7 @@ PORTS = {
     ("kwok", "health,"): "kwok-controller",
     ("simulator", "kubelet"): "kubelet",
     ("simulator", "metrics"): "metrics",
+    ("exporter, once `gpulab metrics` was used", "GPU"): "exporter",
 }
 JUPYTER = {"JupyterLab", "Jupyter kernels"}  # tests/test_jupyter.py
 HEALTH = ("/health", "/healthz", "/livez", "/readyz", "/healthz/ping", "/metrics", "/version")
@@ -98,6 +99,7 @@ def test_the_tables_are_read_as_they_are_meant() -> None:
     found = allowed()
     assert found.keys() == set(PORTS.values())
     assert found["etcd"] == found["etcd-peer"] == found["kubelet"] == found["metrics"] == set()
+    assert found["exporter"] == set()
     assert found["kube-controller-manager"] == {"/healthz", "/metrics"}
     assert found["kube-scheduler"] == {"/healthz", "/metrics", "/livez", "/readyz"}
     assert "/version" in found["kube-apiserver"]
@@ -111,7 +113,17 @@ def stranger(tmp_path: Path) -> Pair:
 
 def of_lab(lab: Lab) -> dict[str, int]:
     ports: dict[str, int] = json.loads((lab.root / "lab.json").read_text())["ports"]
-    return ports
+    exporter: int = json.loads((lab.root / "metrics.json").read_text())["port"]
+    return ports | {"exporter": exporter}
+
+
+@pytest.fixture(scope="module")
+def lab(lab: Lab) -> Iterator[Lab]:
+    """The lab that others share, with all that can listen in it."""
+    started = lab.gpulab("metrics", "start")
+    assert started.returncode == 0, started.stderr
+    yield lab
+    assert lab.gpulab("metrics", "stop").returncode == 0
 
 
 @pytest.mark.live
@@ -181,7 +193,10 @@ def test_the_scan_sees_an_open_door(lab: Lab) -> None:
     """With the right certificate the same request is answered: so it is not the path."""
     ports, cluster = of_lab(lab), lab.root / "kwok" / "clusters" / lab.name / "pki"
     admin = tls(Pair(cluster / "admin.crt", cluster / "admin.key"))
+    learner = tls(Pair(*(lab.root / "pki" / f"{pki.LEARNER}.{end}" for end in ("crt", "key"))))
     etcd = tls(Pair(*(lab.root / "pki" / f"{pki.ETCD_CLIENT}.{end}" for end in ("crt", "key"))))
     assert status(ports["kube-apiserver"], "GET", "/api/v1/secrets", admin) == 200
+    assert status(ports["exporter"], "GET", "/metrics", learner) == 200
+    assert status(ports["exporter"], "GET", "/metrics", admin) == 403
     assert status(ports["etcd"], "POST", "/v3/kv/range", etcd) in (200, 400)
     assert status(ports["etcd"], "GET", "/version", etcd) == 200

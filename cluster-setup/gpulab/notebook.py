@@ -14,6 +14,8 @@ from autograders.connect import connect
 from autograders.errors import InputError
 from autograders.widgets import chain as lights
 from autograders.widgets import gpu_map as picture
+from autograders.widgets import gpu_use as use
+from autograders.widgets.gpu_use import Device
 from gpulab import lab
 from gpulab.providers import KIND
 
@@ -29,6 +31,29 @@ class Html(str):
 
     def _repr_html_(self) -> str:
         return str(self)
+
+
+class Shown:
+    """A picture where there is a front end, text where there is none."""
+
+    def __init__(self, picture: str, text: str) -> None:
+        self._picture, self._text = picture, text
+
+    def _repr_html_(self) -> str:
+        return self._picture
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def gpu_use() -> Shown:
+    """Draw how much of each Pod's GPUs is used beside how many it holds, from their metrics."""
+    from gpulab import metrics
+
+    paths, record = lab.existing(os.environ.get("GPULAB_NAME", "lab"))
+    sampled = metrics.parse(metrics.read(paths, record))
+    found = use.rows(Device(*metrics.shares(each)) for each in sampled)
+    return Shown(use.render(found), use.text(found))
 
 
 def gpu_map() -> Html:

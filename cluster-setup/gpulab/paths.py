@@ -139,6 +139,11 @@ class LabPaths:
         return self.root / "causes.json"
 
     @property
+    def metrics(self) -> Path:
+        """There while the metrics of the GPUs are served: on which port."""
+        return self.root / "metrics.json"
+
+    @property
     def probing(self) -> Path:
         """There while an exercise is tried: how to put back what is changed for that."""
         return self.root / "probing.json"

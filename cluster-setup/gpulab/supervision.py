@@ -42,6 +42,21 @@ def watch(paths: LabPaths, programs: list[Program]) -> None:
         spawn(_program(paths))
 
 
+def watch_also(paths: LabPaths, programs: list[Program]) -> None:
+    """Have these kept running, too."""
+    names = {each.name for each in programs}
+    others = [each for each in supervisor.read_programs(paths.processes) if each.name not in names]
+    watch(paths, [*others, *programs])
+
+
+def forget(paths: LabPaths, names: list[str]) -> None:
+    """Have these kept running no longer."""
+    known = supervisor.read_programs(paths.processes)
+    if known:
+        left = [each for each in known if each.name not in names]
+        supervisor.write_programs(paths.processes, left)
+
+
 def process(paths: LabPaths) -> psutil.Process | None:
     """The supervisor, if it runs."""
     return running([_program(paths)]).get(NAME)

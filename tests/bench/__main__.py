@@ -1,7 +1,7 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
 python -m tests.bench [start] [checkpoint] [healing] [reset] [operator] [pods] [grade]
-                      [verdicts] [memory] [faults] [scale] [verify] [kind] [--runs 7]
+                      [verdicts] [memory] [faults] [metrics] [scale] [verify] [kind] [--runs 7]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tests.bench import (
     healing,
     kind,
     memory,
+    metrics,
     operator,
     pods,
     reset,
@@ -39,6 +40,7 @@ BENCHMARKS = {
 }
 LARGE = {
     "faults": faults.measure,
+    "metrics": metrics.measure,
     "kind": kind.measure,
     "scale": scale.measure,
     "verify": verdicts.verify,

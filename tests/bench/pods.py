@@ -32,7 +32,7 @@ def _ours(folder: Path) -> list[float]:
     env = surroundings(folder)
     command([GPULAB, "up"], env)
     try:
-        return _times(folder / "home" / "labs" / "lab" / "kubeconfig")
+        return times(folder / "home" / "labs" / "lab" / "kubeconfig")
     finally:
         command([GPULAB, "down", "--delete"], env)
 
@@ -45,12 +45,12 @@ def _bare(folder: Path) -> list[float]:
             status = {"capacity": NODE, "allocatable": NODE}
             node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}, "status": status}
             api.client.post("/api/v1/nodes", json=node).raise_for_status()
-        return _times(cluster.kubeconfig)
+        return times(cluster.kubeconfig)
     finally:
         cluster.delete()
 
 
-def _times(kubeconfig: Path) -> list[float]:
+def times(kubeconfig: Path) -> list[float]:
     with connect(kubeconfig, read_only=False) as api:
         _until_running(api, "first")  # brings the image; also waits for the ServiceAccount
         return [_until_running(api, f"p-{number}") for number in range(PODS)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from gpulab.cli.checkpoint_options import checkpoints
+from gpulab.cli.metrics_options import metrics
 
 app = typer.Typer(
     help="Kubernetes for AI infrastructure: a lab with simulated GPU nodes, exercises, grading.",
@@ -14,3 +15,4 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(checkpoints, name="checkpoint", no_args_is_help=True)
+app.add_typer(metrics, name="metrics", no_args_is_help=True)

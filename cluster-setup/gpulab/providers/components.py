@@ -1,7 +1,11 @@
-"""The programs of an embedded lab: kwokctl's five, as it wrote them down, and the simulator."""
+"""The programs of an embedded lab: kwokctl's five, as it wrote them down, the simulator, and more.
+
+The exporter of the GPUs' metrics is one of them from when it was first asked for.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -22,7 +26,7 @@ NAMES = (
     "kube-scheduler",
     "kwok-controller",
 )
-SIMULATOR, METRICS = "simulator", "metrics"
+SIMULATOR, METRICS, EXPORTER = "simulator", "metrics", "exporter"
 SIMULATED = {SIMULATOR: "kubelet", METRICS: "metrics"}  # one process; ports by component
 HOPELESS = 3  # so often in a row, and for so many seconds, that waiting is no use
 LATELY = 30.0
@@ -36,7 +40,7 @@ class Damaged(Exception):
 
 def programs(paths: LabPaths) -> list[Program]:
     """All of them; Damaged if kwokctl's file is."""
-    return [*control_plane(paths), simulator(paths)]
+    return [*control_plane(paths), simulator(paths), *exporter(paths)]
 
 
 def control_plane(paths: LabPaths) -> list[Program]:
@@ -63,6 +67,8 @@ def log(paths: LabPaths, name: str) -> Path:
     """Where a component's output goes."""
     if name in SIMULATED:
         return paths.logs / "simulator.log"
+    if name == EXPORTER:
+        return paths.logs / "exporter.log"
     return paths.cluster / "logs" / f"{name}.log"
 
 
@@ -70,6 +76,23 @@ def simulator(paths: LabPaths) -> Program:
     """The simulated kubelets and the metrics API."""
     command = [sys.executable, "-m", "gpulab.sim", str(simulator_config(paths))]
     return Program(SIMULATOR, command, "/", str(log(paths, SIMULATOR)), {})
+
+
+def exporter(paths: LabPaths) -> list[Program]:
+    """What serves the GPUs' metrics, if that is wanted."""
+    port = metrics_port(paths)
+    if port is None:
+        return []
+    command = [sys.executable, "-m", "gpulab.exporter", str(simulator_config(paths)), str(port)]
+    return [Program(EXPORTER, command, "/", str(log(paths, EXPORTER)), {})]
+
+
+def metrics_port(paths: LabPaths) -> int | None:
+    """Where the GPUs' metrics are served; None: nowhere."""
+    try:
+        return int(json.loads(paths.metrics.read_bytes())["port"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def simulator_config(paths: LabPaths) -> Path:
@@ -81,7 +104,7 @@ def pids(paths: LabPaths) -> dict[str, int]:
     try:
         known = programs(paths)
     except Damaged:
-        known = [simulator(paths)]
+        known = [simulator(paths), *exporter(paths)]
     found = {name: process.pid for name, process in running(known).items()}
     if SIMULATOR in found:
         found[METRICS] = found[SIMULATOR]
@@ -110,16 +133,20 @@ def last_words(file: Path) -> str:
 def end_all(paths: LabPaths, within: float) -> list[str]:
     """End whatever runs of this lab, known or not; names of what does not end."""
     folder = f"{paths.cluster / 'bin'}{os.sep}"
-    simulators, config = simulator(paths).command[1:], str(paths.root / "kwokctl.yaml")
+    ours = [each.command[1:] for each in (simulator(paths), *exporter(paths))]
+    config = str(paths.root / "kwokctl.yaml")
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or [""]
         # a kwokctl that outlived its gpulab has been told of the configuration
-        if words[0].startswith(folder) or words[1:] == simulators or config in words:
+        if words[0].startswith(folder) or words[1:] in ours or config in words:
             found.append(process)
     return [f"process {each.pid}" for each in kill(found, within)]
 
 
 def end_simulator(paths: LabPaths, within: float) -> None:
-    """End the simulated kubelets: what they had begun, the next ones go on with."""
-    kill(running([simulator(paths)]).values(), within)
+    """End the simulated kubelets: what they had begun, the next ones go on with.
+
+    The exporter, which knows their nodes, ends with them; the supervisor starts it again.
+    """
+    kill(running([simulator(paths), *exporter(paths)]).values(), within)

@@ -17,11 +17,11 @@ import msgspec
 from autograders.errors import InputError
 from gpulab import binaries, kubeconfig, ports, programs, supervision
 from gpulab.lab import SERVED, Record, Wanted, new_record, write_record
-from gpulab.pairs import EtcdPki, KubeletPki, Pair
+from gpulab.pairs import LEARNER, EtcdPki, KubeletPki, Pair, pair_of
 from gpulab.paths import LabPaths, private_dir
 from gpulab.private import private, write_private
 from gpulab.providers import Say, components, kwokctl, pausing, repair
-from gpulab.providers.components import METRICS, SIMULATOR
+from gpulab.providers.components import EXPORTER, METRICS, SIMULATOR
 from gpulab.providers.parts import PAUSED, STOPPED, Door, Part
 from gpulab.sim.config import Config, Identity
 
@@ -157,7 +157,7 @@ def _health(name: str, pid: int | None, door: Door) -> str:
 def _doors(paths: LabPaths, record: Record) -> dict[str, Door]:
     admin, ca = _admin(paths), paths.cluster_pki / "ca.crt"
     kubelet, etcd, at = KubeletPki(paths.pki), EtcdPki(paths.pki), record.ports
-    return {
+    doors = {
         "etcd": Door(at["etcd"], "/health", etcd.client, etcd.ca.crt),
         "kube-apiserver": Door(at["kube-apiserver"], "/readyz", admin, ca),
         "kube-controller-manager": Door(at["kube-controller-manager"], "/healthz"),
@@ -166,6 +166,9 @@ def _doors(paths: LabPaths, record: Record) -> dict[str, Door]:
         SIMULATOR: Door(at["kubelet"], "/healthz", kubelet.client, kubelet.ca.crt),
         METRICS: Door(at["metrics"], "/healthz", admin, kubelet.ca.crt),
     }
+    if port := components.metrics_port(paths):
+        doors[EXPORTER] = Door(port, "/healthz", pair_of(paths.pki, LEARNER), kubelet.ca.crt)
+    return doors
 
 
 def _clear(paths: LabPaths) -> None:
@@ -208,7 +211,10 @@ def _check_ports(paths: LabPaths, record: Record, names: list[str]) -> None:
     """InputError if another program has a port of one of these components."""
     of_simulator = SERVED if SIMULATOR in names else ()
     kept = [port for port in kwokctl.PORTS if port.removesuffix("-peer") in names]
-    ports.check_free({name: record.ports[name] for name in (*kept, *of_simulator)}, paths.name)
+    wanted = {name: record.ports[name] for name in (*kept, *of_simulator)}
+    if EXPORTER in names and (port := components.metrics_port(paths)):
+        wanted[EXPORTER] = port
+    ports.check_free(wanted, paths.name)
 
 
 def _start_simulator(paths: LabPaths, record: Record, *, install: bool = False) -> None:

@@ -184,7 +184,8 @@ def _start_simulation(
 def _programs(paths: LabPaths, record: Record) -> list[Program]:
     log = str(paths.logs / "kwok.log")
     command = kind_cluster.kwok(paths, record.ports[KWOK])
-    return [Program(KWOK, command, "/", log, {}), components.simulator(paths)]
+    mine = (components.simulator(paths), *components.exporter(paths))
+    return [Program(KWOK, command, "/", log, {}), *mine]
 
 
 def _stop_simulation(paths: LabPaths) -> None:

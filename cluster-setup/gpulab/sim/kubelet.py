@@ -40,6 +40,7 @@ class Kubelets:
         self.nodes = {name: NodeState(node, {*PRESENT, *images}) for name, node in nodes.items()}
         self._world = world
         self._server = server
+        world.pods_on = self.pods_on
         self._workers: dict[str, PodWorker] = {}  # by Pod UID
         having = (state for state in self.nodes.values() if state.node.gpus)
         self._offers = {state.node.name: Offer(state, world) for state in having}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import posixpath
 from typing import TYPE_CHECKING
 
@@ -32,9 +33,24 @@ def http_answer(lifecycle: Lifecycle, port: int, path: str = "/") -> tuple[int, 
     root = scene(lifecycle).ports.get(port)
     if root is not None:
         return _served(lifecycle, posixpath.join(root, path.partition("?")[0].lstrip("/")))
+    program = lifecycle.program()
+    if isinstance(program, Program) and program.serves and path.partition("?")[0] == "/metrics":
+        return 200, _metrics(lifecycle)
     meta = lifecycle.pod["metadata"]
     where = f"port {port} of container {lifecycle.container.name} in Pod {meta['name']}"
     return 200, f"gpulab simulates {where}: it answers, but no server runs behind it\n"
+
+
+def _metrics(lifecycle: Lifecycle) -> str:
+    """Of the GPUs of its node, as the exporter's own process has them for all nodes."""
+    from gpulab.exporter import gather, series
+    from gpulab.exporter.occupancy import Loads
+
+    state, world, now = lifecycle.node, lifecycle.world, dt.datetime.now(dt.UTC)
+    wrong = gather.Ailing(state.devices.sick, state.hot, state.driver_at(now))
+    scripts = Loads(world.workloads, world.driver)
+    pods = world.pods_on(state.node.name)
+    return series.text(gather.samples(state.node, pods, wrong, scripts, now)).decode()
 
 
 def _served(lifecycle: Lifecycle, path: str) -> tuple[int, str]:

@@ -267,6 +267,7 @@ class Program:
     ignores_term: bool = False  # as any process with pid 1 that installed no handler
     term_code: int = 143  # its exit code after a SIGTERM that it heeds
     ports: frozenset[int] = frozenset()  # on which it answers
+    serves: str = ""  # what it answers there; see ports_open
     leaves: frozenset[str] = frozenset()  # facts that stay when it has ended well
     provides: bool = False  # whether facts hold while it runs
     once_started: str = ""  # the fact that holds from when its startup probe succeeds

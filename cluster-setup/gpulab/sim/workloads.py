@@ -94,6 +94,7 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ignores_term: bool = False
     term_code: int = 143
     ports: tuple[int, ...] = ()  # on which it answers
+    serves: Literal["", "gpu-metrics"] = ""  # what it answers there at /metrics
     once_started: str = ""  # the fact that holds once its startup probe has succeeded
 
 
@@ -163,6 +164,7 @@ class Catalogue:
                     ignores_term=workload.ignores_term,
                     term_code=workload.term_code,
                     ports=frozenset(workload.ports),
+                    serves=workload.serves,
                     once_started=workload.once_started,
                     provides=workload.program in plugin.PROGRAMS
                     or any(step.provide for step in workload.steps),

@@ -20,7 +20,7 @@ from aiohttp import web
 from autograders.cluster.quantities import parse
 from gpulab.sim.api import MERGE, Api, ApiError, Object
 from gpulab.sim.config import Config
-from gpulab.sim.server.app import listen
+from gpulab.sim.listening import listen
 from gpulab.sim.times import stamp
 
 GROUP = "metrics.k8s.io/v1beta1"

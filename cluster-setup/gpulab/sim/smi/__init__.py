@@ -7,6 +7,6 @@ its memory; `table`, `listing`, `query`, `report` (of `layout` and `figures`), `
 
 from gpulab.sim.smi.command import run
 from gpulab.sim.smi.processes import Process
-from gpulab.sim.smi.reading import IDLE, Load, measure
+from gpulab.sim.smi.reading import IDLE, Load, Reading, measure
 
-__all__ = ["IDLE", "Load", "Process", "measure", "run"]
+__all__ = ["IDLE", "Load", "Process", "Reading", "measure", "run"]
