@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import shutil
 import subprocess
+import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -265,7 +266,7 @@ def test_a_notebook_draws_it_and_a_terminal_reads_it(busy: Lab) -> None:
     )
     env = busy.env | {"KUBECONFIG": str(busy.kubeconfig)}
     done = subprocess.run(
-        [shutil.which("python") or "python", "-c", code],
+        [sys.executable, "-c", code],
         env=env,
         capture_output=True,
         text=True,

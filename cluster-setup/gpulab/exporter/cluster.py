@@ -17,7 +17,8 @@ from gpulab.exporter.series import Seen
 from gpulab.sim import causes
 from gpulab.sim.api import Api
 from gpulab.sim.causes import Injected
-from gpulab.sim.nodes import GPU, Node
+from gpulab.sim.device_map import is_device
+from gpulab.sim.nodes import Node
 
 log = logging.getLogger(__name__)
 Object = dict[str, Any]
@@ -114,4 +115,4 @@ def _asks(pod: Object) -> bool:
     spec = pod["spec"]
     containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
     limits = [(each.get("resources") or {}).get("limits") or {} for each in containers]
-    return any(name == GPU or name.startswith("nvidia.com/") for one in limits for name in one)
+    return any(is_device(name) for one in limits for name in one)

@@ -12,8 +12,9 @@ from gpulab.exporter.occupancy import Loads, Running, holding
 from gpulab.exporter.series import Holder, Seen
 from gpulab.sim import loads
 from gpulab.sim.causes import Injected
+from gpulab.sim.device_map import find
 from gpulab.sim.devices import OFF_THE_BUS
-from gpulab.sim.gpus import Driver
+from gpulab.sim.gpus import Driver, Gpu
 from gpulab.sim.nodes import Node
 from gpulab.sim.smi import IDLE, Load, measure
 
@@ -66,15 +67,16 @@ def occupied(
     node: Node, pods: Sequence[Object], scripts: Loads, driver: Driver | None
 ) -> tuple[dict[str, Load], dict[str, Holder]]:
     """The load on each GPU, and its first holder; by UUID."""
-    gpus = {gpu.uuid: gpu for gpu in node.gpus}
     holders: dict[str, Holder] = {}
-    each: list[tuple[list[Any], Load]] = []
+    made: list[tuple[tuple[Gpu, ...], Load]] = []
     for pod, one in held(pods):
-        mine = [gpus[uuid] for uuid in one.uuids if uuid in gpus]
-        each.append((mine, scripts.of(pod, one, gpus, driver)))
-        for gpu in mine:
-            holders.setdefault(gpu.uuid, one.holder)
-    return loads.total(each), holders
+        found = (find(node.gpus, each, resource) for each, resource in one.ids)
+        devices = [device for device in found if device is not None]
+        gpus = {device.gpu.uuid: device.gpu for device in devices}
+        made.append((tuple(gpus.values()), scripts.of(pod, one, devices, driver)))
+        for uuid in gpus:
+            holders.setdefault(uuid, one.holder)
+    return loads.total(made), holders
 
 
 def held(pods: Iterable[Object]) -> Iterator[tuple[Object, Running]]:

@@ -7,14 +7,15 @@ same script tells it here and to nvidia-smi in the simulated kubelet.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from gpulab.exporter.series import Holder
+from gpulab.sim.device_map import Device, is_device
 from gpulab.sim.facts import Facts
-from gpulab.sim.gpus import Driver, Gpu
+from gpulab.sim.gpus import Driver
 from gpulab.sim.program import Program, Surroundings, Use
 from gpulab.sim.replay import Replay
 from gpulab.sim.smi import IDLE, Load
@@ -26,10 +27,11 @@ ENDED = ("Succeeded", "Failed")
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A container that holds GPUs: its devices' UUIDs, and when its process began, if it runs."""
+    """A container that holds GPUs, and when its process began, if it runs."""
 
     holder: Holder
-    uuids: tuple[str, ...]
+    ids: tuple[tuple[str, str], ...]
+    """Of its devices, each with the resource that it was given as."""
     run: str
     """The containerID, which is another one after each restart."""
     started: str | None
@@ -42,17 +44,17 @@ def holding(pod: Object) -> Iterator[Running]:
         return
     for kind in ("initContainerStatuses", "containerStatuses"):
         for entry in status.get(kind) or ():
-            uuids = tuple(
-                device["resourceID"].partition("::")[0]  # a share of a GPU is named after it
+            ids = tuple(
+                (device["resourceID"], given["name"])
                 for given in entry.get("allocatedResourcesStatus") or ()
-                if given["name"].startswith("nvidia.com/")
+                if is_device(given["name"])
                 for device in given.get("resources") or ()
             )
-            if uuids:
+            if ids:
                 holder = (meta["namespace"], meta["name"], entry["name"])
                 state = (entry.get("state") or {}).get("running") or {}
                 run, started = entry.get("containerID", ""), state.get("startedAt")
-                yield Running(holder, uuids, run, started)
+                yield Running(holder, ids, run, started)
 
 
 class Loads:
@@ -62,12 +64,14 @@ class Loads:
         self._workloads, self.driver = workloads, driver
         self._known: dict[str, tuple[Replay | None, Load]] = {}  # by containerID
 
-    def of(self, pod: Object, one: Running, gpus: Mapping[str, Gpu], driver: Driver | None) -> Load:
+    def of(
+        self, pod: Object, one: Running, devices: Sequence[Device], driver: Driver | None
+    ) -> Load:
         """What a container makes of each of its GPUs now."""
         if one.started is None:
             return IDLE
         if one.run not in self._known:
-            here = self._surroundings(pod, one, gpus, driver)
+            here = self._surroundings(pod, one, devices, driver)
             found = self._workloads.find(self._workloads.main(here), here)
             replay = None
             if isinstance(found, Program) and found.modelled:
@@ -85,11 +89,16 @@ class Loads:
         self._known = {run: each for run, each in self._known.items() if run in kept}
 
     def _surroundings(
-        self, pod: Object, one: Running, gpus: Mapping[str, Gpu], driver: Driver | None
+        self, pod: Object, one: Running, devices: Sequence[Device], driver: Driver | None
     ) -> Surroundings:
         spec = pod["spec"]
         specs = [*(spec.get("initContainers") or ()), *spec["containers"]]
-        container = next(each for each in specs if each["name"] == one.holder[2])
-        mine = tuple(gpus[uuid] for uuid in one.uuids if uuid in gpus)
-        address = (pod.get("status") or {}).get("podIP", "")
-        return Surroundings(pod, container, spec["nodeName"], address, driver or self.driver, mine)
+        return Surroundings(
+            pod,
+            next(each for each in specs if each["name"] == one.holder[2]),
+            spec["nodeName"],
+            (pod.get("status") or {}).get("podIP", ""),
+            driver or self.driver,
+            tuple({device.gpu.uuid: device.gpu for device in devices}.values()),
+            devices=tuple(devices),
+        )
