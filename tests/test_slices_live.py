@@ -131,6 +131,7 @@ def test_a_label_cuts_the_gpus_and_a_pod_runs_on_a_slice(small: Lab, where: str)
 
 
 @pytest.mark.live
+@pytest.mark.sample
 def test_with_strategy_single_a_slice_is_a_gpu_and_what_is_mixed_is_invalid(small: Lab) -> None:
     set_label(small, "h100-1", "mig.config=all-1g.10gb")
     eventually(lambda: settled(small, "h100-1", "success", {"gpu": 14}), 60)
@@ -223,6 +224,7 @@ def test_an_edited_configuration_waits_for_the_plugins_restart(shared: Lab) -> N
 
 
 @pytest.mark.live
+@pytest.mark.sample
 def test_a_broken_configuration_stops_the_plugin_of_one_node(shared: Lab) -> None:
     set_label(shared, "l40s-1", "device-plugin.config=broken")
     app, container = "nvidia-device-plugin-daemonset", "nvidia-device-plugin"
@@ -239,6 +241,7 @@ def test_a_broken_configuration_stops_the_plugin_of_one_node(shared: Lab) -> Non
 
 
 @pytest.mark.live
+@pytest.mark.sample
 def test_mps_shares_through_a_daemon_of_the_node(shared: Lab, where: str) -> None:
     set_label(shared, "l40s-1", "device-plugin.config=mps")
     eventually(lambda: offered(shared, "l40s-1") == {"gpu": 10}, 60)

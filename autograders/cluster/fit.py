@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from autograders.cluster import affinity, amounts, filters
+from autograders.cluster import affinity, amounts, dra, filters
 from autograders.cluster.chain import Chain, trace
 from autograders.cluster.gpus import Allocation, allocations
 from autograders.cluster.nodes import Node
@@ -88,11 +88,12 @@ def why(
     budgets: Iterable[KubeObject] = (),
     policy: KubeObject | None = None,
     claims: Iterable[KubeObject] = (),
+    claimed: Iterable[Allocation] = (),
 ) -> Explanation:
     """Explain one Pod; it may stand among `pods`, where it is passed over.
 
     `budgets` are PodDisruptionBudgets, `policy` the GPU Operator's ClusterPolicy, `claims`
-    PersistentVolumeClaims.
+    PersistentVolumeClaims, `claimed` the GPUs of nodes that hand them out by ResourceClaims.
     """
     pods = tuple(pods)
     state = see(pod, nodes, pods, namespaces)
@@ -104,7 +105,7 @@ def why(
         tuple(fits(pod, state, reasons, pods, policy)),
         preemption(pod, state, reasons, budgets, blocked) if looks or blocked else Preemption(""),
         blocked,
-        tuple(uncomputed(pod, claims)),
+        tuple(uncomputed(pod, claims, claimed)),
     )
 
 
@@ -156,12 +157,14 @@ def blocks(pod: Pod, state: State) -> str:
     return ""
 
 
-def uncomputed(pod: Pod, claims: Iterable[KubeObject]) -> Iterator[str]:
+def uncomputed(
+    pod: Pod, claims: Iterable[KubeObject], claimed: Iterable[Allocation] = ()
+) -> Iterator[str]:
     scheduler = pod.spec.get("schedulerName") or SCHEDULER
     if scheduler != SCHEDULER:
         yield f"the scheduler {scheduler!r}, which this Pod asks for, decides by rules of its own"
     if pod.spec.get("resourceClaims"):
-        yield "resource claims (DRA)"
+        yield f"resource claims (DRA): {dra.summary(claimed)}"
     unbound = set(wanted_claims(pod)) - set(bound_claims(pod, claims))
     if unbound:
         yield f"volumes: not bound yet: {', '.join(sorted(unbound))}"

@@ -72,6 +72,14 @@ class Allocation:
     """Who has some of them, by namespace and name."""
     capacity: int = 0
     """GPUs that are built in."""
+    resource: str = GPU
+    """What is counted: GPUs, or parts of them such as `nvidia.com/mig-1g.10gb`."""
+
+    @property
+    def kind(self) -> str:
+        """The node's product, with what it is cut or shared into."""
+        part = self.resource.removeprefix(GPU).removeprefix("nvidia.com/").lstrip(".")
+        return f"{self.product} {part}".strip()
 
     @property
     def lost(self) -> int:
@@ -126,9 +134,29 @@ def allocations(
             node.allocatable(resource),
             tuple(sorted(by_node.get(node.name, ()), key=lambda one: (one.namespace, one.pod))),
             node.capacity(resource),
+            resource,
         )
         for node in nodes
     )
+
+
+def by_resource(nodes: Iterable[Node], pods: Iterable[Pod]) -> tuple[Allocation, ...]:
+    """Count everything that nodes offer of GPUs: whole ones, slices, shared ones, each by itself.
+
+    A node has one entry at least; what it no longer offers has none, unless a Pod keeps some of it.
+    """
+    pods = tuple(pods)
+    return tuple(each for node in nodes for each in _resources_of(node, pods))
+
+
+def _resources_of(node: Node, pods: tuple[Pod, ...]) -> Iterator[Allocation]:
+    capacity: dict[str, str] = (node.object.get("status") or {}).get("capacity") or {}
+    others = sorted(name for name in capacity if name.startswith("nvidia.com/") and name != GPU)
+    found = [allocations([node], pods, resource)[0] for resource in (GPU, *others)]
+    parts = [each for each in found[1:] if each.allocatable or each.holdings]
+    if found[0].allocatable or found[0].holdings or not parts:
+        yield found[0]
+    yield from parts
 
 
 def _devices(pod: Pod, resource: str) -> Iterator[Device]:

@@ -63,7 +63,7 @@ def _row(one: Allocation, marks: dict[str, Mark]) -> str:
     drawn = "".join(_box(box, marks) for box in boxes(one)) or "no GPU"
     return (
         f"<tr><th><b>{html.escape(one.node)}</b></th>"
-        f"<td>{html.escape(one.product)}</td>"
+        f"<td>{html.escape(one.kind)}</td>"
         f'<td><div class="boxes">{drawn}</div></td></tr>'
     )
 

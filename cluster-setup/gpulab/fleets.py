@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import yaml
@@ -49,6 +50,8 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     title: str
     nodes: tuple[NodeGroup, ...]
+    stack: Literal["device-plugin", "dra"] = "device-plugin"
+    """How GPUs are handed out in a new lab: as a resource, or by ResourceClaims (DRA)."""
 
 
 @dataclass(frozen=True)

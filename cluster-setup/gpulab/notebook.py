@@ -9,9 +9,11 @@ from pathlib import Path
 
 from autograders.cluster import Allocation, Node, Pod
 from autograders.cluster.chain import trace
-from autograders.cluster.gpus import allocations
-from autograders.connect import connect
+from autograders.cluster.dra import claimed
+from autograders.cluster.gpus import by_resource
+from autograders.connect import Api, ApiProblem, connect
 from autograders.errors import InputError
+from autograders.model import KubeObject
 from autograders.widgets import chain as lights
 from autograders.widgets import gpu_map as picture
 from autograders.widgets import gpu_use as use
@@ -116,4 +118,15 @@ def read_allocations(kubeconfig: Path | None = None) -> tuple[Allocation, ...]:
     with connect(kubeconfig) as api:
         nodes = [Node(item) for item in api.json("/api/v1/nodes")["items"]]
         pods = [Pod(item) for item in api.json("/api/v1/pods")["items"]]
-    return allocations(nodes, pods)
+        by_claims = claimed(*(_items(api, kind) for kind in ("resourceslices", "resourceclaims")))
+    found = by_resource(nodes, pods)
+    return tuple(by_claims.get(one.node, one) if not one.capacity else one for one in found)
+
+
+def _items(api: Api, kind: str) -> list[KubeObject]:
+    """None where the cluster is too old for it, or does not let us look."""
+    try:
+        found: list[KubeObject] = api.json(f"/apis/resource.k8s.io/v1/{kind}")["items"]
+    except ApiProblem:
+        return []
+    return found

@@ -27,6 +27,7 @@ CORDON = "node.kubernetes.io/unschedulable"  # a learner's own wish
 REAL = "gpulab.dev/real"
 """Label, and taint, of nodes that are containers beside the simulated ones."""
 POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
+CLUSTERS = "/apis/nvidia.com/v1alpha1/gpuclusters"
 RBAC = ROOT / "autograders" / "rbac.yaml"
 RBAC_GROUP = "rbac.authorization.k8s.io"
 APPLY = {"Content-Type": "application/apply-patch+yaml"}
@@ -94,8 +95,10 @@ def _remedy(paths: LabPaths) -> str:
 
 
 def expected_gpus(fleet: str) -> dict[str, int]:
-    """GPUs by node name, as the fleet file has them."""
-    return {shape.name: shape.group.gpus for shape in shapes(load_fleet(fleet))}
+    """GPUs by node name that are offered as a resource, as the fleet file has them."""
+    found = load_fleet(fleet)
+    plugin = found.stack == "device-plugin"
+    return {shape.name: shape.group.gpus if plugin else 0 for shape in shapes(found)}
 
 
 def promised_gpus(api: Api, fleet: str) -> dict[str, int]:
@@ -209,12 +212,14 @@ def _grant(api: Api) -> str | None:
 def _gpus_missing(api: Api, paths: LabPaths, fleet: str, fresh: bool) -> str | None:
     if not fresh:
         return sound_nodes_missing(api, paths, fleet)
-    return nodes_missing(api, expected_gpus(fleet)) or _policy_missing(api)
+    return nodes_missing(api, expected_gpus(fleet)) or _operator_missing(api, fleet)
 
 
-def _policy_missing(api: Api) -> str | None:
-    states = [(each.get("status") or {}).get("state") for each in api.json(POLICIES)["items"]]
-    return None if "ready" in states else "no ClusterPolicy that is ready"
+def _operator_missing(api: Api, fleet: str) -> str | None:
+    claims = load_fleet(fleet).stack == "dra"
+    path, kind = (CLUSTERS, "GPUCluster") if claims else (POLICIES, "ClusterPolicy")
+    states = [(each.get("status") or {}).get("state") for each in api.json(path)["items"]]
+    return None if "ready" in states else f"no {kind} that is ready"
 
 
 def _create_missing(api: Api, name: str) -> str | None:

@@ -52,7 +52,7 @@ def _draw(found: Sequence[Allocation]) -> None:
     for one in found:
         drawn = Text(" ").join(_box(box, marks) for box in boxes(one))
         free = f"{one.free} of {one.allocatable}" if one.capacity else "-"
-        table.add_row(one.node, escape(one.product) or "no GPU", free, drawn)
+        table.add_row(one.node, escape(one.kind) or "no GPU", free, drawn)
     out.print(table)
     for holder, mark in marks.items():
         out.print(Text(mark[0], style=f"bold white on {mark[1]}"), escape(holder))
@@ -85,6 +85,7 @@ def _data(found: Sequence[Allocation]) -> list[dict[str, Any]]:
         {
             "node": one.node,
             "product": one.product,
+            "resource": one.resource,
             "capacity": one.capacity,
             "allocatable": one.allocatable,
             "free": one.free,

@@ -15,6 +15,7 @@ from autograders.cluster import Node, Pod
 from autograders.cluster.admission import Refusal, admitted, refusal
 from autograders.cluster.answer import placed, unplaced
 from autograders.cluster.clues import Clue, clues
+from autograders.cluster.dra import claimed
 from autograders.cluster.fit import Explanation, NodeFit, why
 from autograders.cluster.nearest import Change, nearest
 from autograders.cluster.state import name_of
@@ -102,7 +103,8 @@ def explain(found: Read, pod: Pod) -> tuple[Explanation, tuple[Change, ...]]:
     }
     policy = next(iter(found.of("ClusterPolicy")), None)
     claims = found.of("PersistentVolumeClaim")
-    explained = why(pod, nodes, pods, policy=policy, claims=claims, **same)
+    by_claims = claimed(found.of("ResourceSlice"), found.of("ResourceClaim")).values()
+    explained = why(pod, nodes, pods, policy=policy, claims=claims, claimed=by_claims, **same)
     blocked = explained.blocked or explained.preemption.candidates
     return explained, () if blocked else nearest(pod, nodes, pods, **same)
 

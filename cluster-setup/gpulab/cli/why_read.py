@@ -25,6 +25,8 @@ EVERYWHERE = {
     "PriorityClass": "/apis/scheduling.k8s.io/v1/priorityclasses",
     "RuntimeClass": "/apis/node.k8s.io/v1/runtimeclasses",
     "ClusterPolicy": "/apis/nvidia.com/v1/clusterpolicies",
+    "ResourceSlice": "/apis/resource.k8s.io/v1/resourceslices",
+    "ResourceClaim": "/apis/resource.k8s.io/v1/resourceclaims",
 }
 IN_NAMESPACE = {
     "ResourceQuota": "/api/v1/namespaces/{}/resourcequotas",

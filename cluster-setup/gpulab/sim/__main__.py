@@ -18,11 +18,12 @@ from gpulab.sim.gpus import load_driver, load_models
 from gpulab.sim.images import Images
 from gpulab.sim.kubelet import Kubelets, wait_for
 from gpulab.sim.nodes import Server, make_nodes
+from gpulab.sim.operator import policy
 from gpulab.sim.operator.controller import Operator
 from gpulab.sim.operator.driver_manager import DriverManager
 from gpulab.sim.operator.install import install
 from gpulab.sim.operator.mig_manager import MigManager
-from gpulab.sim.operator.operands import cluster_policy, load
+from gpulab.sim.operator.operands import FOLDER, cluster_policy, load
 from gpulab.sim.operator.policy import all_images
 from gpulab.sim.pace import Pace
 from gpulab.sim.runtime import World
@@ -47,7 +48,9 @@ async def main(config: Config) -> None:
     world.pace = Pace(config.speed, None)
     operands = load()
     images = set(all_images(operands, cluster_policy()["spec"]))
-    nodes = make_nodes(load_fleet(config.fleet), load_models(DATA / "gpus"), config.seed)
+    images.add(policy.image(cluster_policy(FOLDER / "gpu-cluster.yaml")["spec"]["draDriver"]))
+    fleet = load_fleet(config.fleet)
+    nodes = make_nodes(fleet, load_models(DATA / "gpus"), config.seed)
     server = Server(config.host, config.port, config.beside_real)
     kubelets = Kubelets(nodes, world, server, images)
     operator = Operator(api, operands, kubelets.nodes, world.pace)
@@ -57,7 +60,7 @@ async def main(config: Config) -> None:
         await wait_for(api, API_SECONDS)
         async with asyncio.TaskGroup() as group:
             if config.install:
-                group.create_task(install(api, operator))
+                group.create_task(install(api, operator, fleet.stack))
             await kubelets.register()
             group.create_task(serve(kubelets, config.kubelet, (config.address, config.port)))
             group.create_task(metrics.serve(api, config))

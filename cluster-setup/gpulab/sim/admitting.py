@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gpulab.sim import admission, messages, sandbox
+from gpulab.sim import admission, claims, messages, sandbox
 from gpulab.sim.device_map import Device
 from gpulab.sim.devices import DevicesUnavailable
 from gpulab.sim.messages import Event
@@ -15,6 +15,7 @@ from gpulab.sim.status import Container, devices_of
 
 Pod = dict[str, Any]
 Containers = Sequence[Container]
+Wanted = Mapping[tuple[str, str], int]  # container and resource → devices
 
 
 async def admit(
@@ -22,7 +23,14 @@ async def admit(
 ) -> Event | None:
     """Give the containers their devices; why the Pod is refused instead, None if it is not."""
     uid = pod["metadata"]["uid"]
-    event = await _give(node, uid, inits, mains) or await _refusal(world, node, pod)
+    claimed = claims.bridged(pod)
+    wanted = {
+        (each.name, resource): count
+        for each in (*inits, *mains)
+        for resource, count in devices_of(each.spec).items()
+        if (each.name, resource) not in claimed
+    }
+    event = await _give(node, uid, wanted, inits, mains) or await _refusal(world, node, pod)
     if event:
         node.devices.free(uid)
         for container in (*inits, *mains):
@@ -32,32 +40,28 @@ async def admit(
     return None
 
 
-async def _give(node: NodeState, uid: str, inits: Containers, mains: Containers) -> Event | None:
-    for resource in sorted({name for each in (*inits, *mains) for name in devices_of(each.spec)}):
+async def _give(
+    node: NodeState, uid: str, wanted: Wanted, inits: Containers, mains: Containers
+) -> Event | None:
+    for resource in sorted({resource for _, resource in wanted}):
         if event := await sandbox.plugin_problem(node, resource):
             return event
+        asked = {name: count for (name, each), count in wanted.items() if each == resource}
+        together = sum(asked.get(each.name, 0) for each in mains)
+        most = max([together, *(asked.get(each.name, 0) for each in inits)])
         try:
-            given = node.devices.take(resource, _most(resource, inits, mains), uid)
+            given = node.devices.take(resource, most, uid)
         except DevicesUnavailable as error:
             return messages.devices_unavailable(resource, error.asked, error.free)
         for container in inits:  # an init container's devices are reused by the next ones
-            container.devices += given[: _count(resource, container)]
+            container.devices += given[: asked.get(container.name, 0)]
         for container in mains:
-            count = _count(resource, container)
+            count = asked.get(container.name, 0)
             container.devices += given[:count]
             given = given[count:]
         if refused := _refused(resource, (*inits, *mains)):
             return refused
     return None
-
-
-def _count(resource: str, container: Container) -> int:
-    return devices_of(container.spec).get(resource, 0)
-
-
-def _most(resource: str, inits: Containers, mains: Containers) -> int:
-    together = sum(_count(resource, container) for container in mains)
-    return max([together, *(_count(resource, container) for container in inits)])
 
 
 def _refused(resource: str, containers: Iterable[Container]) -> Event | None:

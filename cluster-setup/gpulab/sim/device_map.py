@@ -29,7 +29,8 @@ class Device:
     id: str
     """As the kubelet knows it: `GPU-…`, `MIG-…`, with `::2` behind it if it is a replica."""
     resource: str
-    """The resource that it is offered as."""
+    """The resource that it is offered as, or the claim in the Pod's status; empty for a claim
+    that stands for an extended resource."""
     gpu: Gpu
     """The board that it is, or is a part of."""
     slice: Slice | None = None
@@ -37,6 +38,8 @@ class Device:
     sharing: Strategy = "none"
     alone: bool = False
     """Whether a container that is given it may ask for no second one."""
+    claimed: bool = False
+    """Whether it comes from a ResourceClaim, and from no device plugin."""
 
     @property
     def uuid(self) -> str:

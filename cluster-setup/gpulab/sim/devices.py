@@ -41,6 +41,7 @@ class DevicePool:
         self._holder: dict[str, str] = {}  # device ID → Pod UID
         self._held: dict[str, Device] = {}  # device ID → the device, offered now or not
         self.sick: dict[str, int] = {}  # UUID of the GPU → the Xid that it reported
+        self._claimed: dict[str, set[str]] = {}  # Pod UID → UUIDs of GPUs that it has by claims
 
     def offer(self, found: dict[str, tuple[Device, ...]]) -> None:
         """Take over what a device plugin lists, for the resources that it lists."""
@@ -66,7 +67,15 @@ class DevicePool:
         return tuple(given)
 
     def _is_free(self, device: Device) -> bool:
-        return device.id not in self._holder and device.gpu.uuid not in self.sick
+        claimed = any(device.gpu.uuid in uuids for uuids in self._claimed.values())
+        return device.id not in self._holder and device.gpu.uuid not in self.sick and not claimed
+
+    def claim(self, pod_uid: str, gpus: set[str]) -> bool:
+        """Note that a Pod has these GPUs by claims; False if a device plugin gave one away."""
+        if self.holders(gpus):
+            return False
+        self._claimed[pod_uid] = gpus
+        return True
 
     def capacity(self, resource: str) -> int:
         """How many devices the plugin listed."""
@@ -100,5 +109,6 @@ class DevicePool:
         self._held[device.id] = device
 
     def free(self, pod_uid: str) -> None:
+        self._claimed.pop(pod_uid, None)
         for one in [one for one, uid in self._holder.items() if uid == pod_uid]:
             del self._holder[one], self._held[one]

@@ -17,6 +17,7 @@ from gpulab.sim.devices import Xid
 from gpulab.sim.nodes import Node, Server, manifest, status
 from gpulab.sim.offered import Offer
 from gpulab.sim.pod import PodWorker
+from gpulab.sim.publishing import Publisher
 from gpulab.sim.runtime import NodeState, Trouble, World
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Kubelets:
         self._workers: dict[str, PodWorker] = {}  # by Pod UID
         having = (state for state in self.nodes.values() if state.node.gpus)
         self._offers = {state.node.name: Offer(state, world) for state in having}
+        having = (state for state in self.nodes.values() if state.node.gpus)
+        self._publishers = {state.node.name: Publisher(state, world) for state in having}
 
     async def register(self) -> None:
         """Create each Node, or renew the status of one that exists."""
@@ -57,6 +60,8 @@ class Kubelets:
             group.create_task(eviction.watch(self._world, self._workers.values))
             for offer in self._offers.values():
                 group.create_task(offer.run())
+            for publisher in self._publishers.values():
+                group.create_task(publisher.run())
 
     async def follow_causes(self, path: Path) -> None:
         """Let go wrong what the file says; for ever."""
@@ -93,6 +98,7 @@ class Kubelets:
         state.devices.sick = sick
         if changed:
             self._offers[state.node.name].look()
+            self._publishers[state.node.name].look()
             for uid in state.devices.holders(changed):
                 self._workers[uid].report()
 

@@ -247,6 +247,12 @@ def shared_too_many(resource: str, asked: int) -> Event:
     return allocate_failed(cause)
 
 
+def claims_unprepared(cause: str) -> Event:
+    """Report claims that cannot be prepared (kuberuntime_manager.go, cm/dra/manager.go)."""
+    text = f"Failed to prepare dynamic resources: prepare dynamic resources: {cause}"
+    return Event("FailedPrepareDynamicResources", text, "Warning")
+
+
 def devices_unhealthy(resource: str) -> Event:
     """Refuse a Pod when every device of the resource is unhealthy."""
     return allocate_failed(

@@ -5,12 +5,15 @@ After NVIDIA/k8s-device-plugin 1b826acc (cmd/, internal/plugin/server.go); lines
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpulab.sim.device_map import DeviceMap, device_map, map_failure
 from gpulab.sim.discovery import Discovery
+from gpulab.sim.dra import EXCLUSIVE, Gates
+from gpulab.sim.dra import REGISTERED as DRA
 from gpulab.sim.program import (
     Await,
     Clock,
@@ -259,7 +262,23 @@ def config_manager(argv: Argv, here: Surroundings) -> Script:
     return script
 
 
+def dra_plugin(argv: Argv, here: Surroundings) -> Script:
+    """Register the DRA driver with its feature gates."""
+
+    def script(clock: Clock) -> Iterator[Step]:
+        gates = Gates.of(here.environment().get("FEATURE_GATES", ""))
+        if gates.dynamic_mig and gates.health:
+            yield Print(f"Error: {EXCLUSIVE}\n", "stderr")
+            yield Exit(1)
+        yield Print("Starting kubelet plugin\n")
+        yield Provide(DRA, value=gates)
+        yield Sleep(math.inf)
+
+    return script
+
+
 PROGRAMS = {
+    "gpu-kubelet-plugin": dra_plugin,
     "nvidia-device-plugin": device_plugin,
     "gpu-feature-discovery": feature_discovery,
     "config-manager": config_manager,

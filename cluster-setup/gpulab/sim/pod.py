@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 from typing import Any
 
 import aiohttp
 
-from gpulab.sim import admitting, messages, references, sandbox, takeover
+from gpulab.sim import admitting, claims, messages, references, sandbox, takeover
 from gpulab.sim.api import ApiError
 from gpulab.sim.container import Lifecycle
 from gpulab.sim.messages import Event
@@ -142,6 +143,7 @@ class PodWorker:
     async def _live(self) -> None:
         if not self.ip and not await self._set_up():
             return
+        await self._recall_claims()
         sidecars: list[asyncio.Task[None]] = []
         try:
             async with self._deadline():
@@ -173,10 +175,20 @@ class PodWorker:
             await self._say(None, event)
             await self._world.pass_time(pause)
             pause = min(pause * 2, messages.MOUNT_RETRY_MAX)
+        if claims.has_claims(self.pod):
+            given = [each.container for each in self.lifecycles]
+            await claims.wait(self._world, self._node, self.pod, given, self._say)
         await self._world.pass_time(SANDBOX_SECONDS)
         await sandbox.wait_for_runtime(self._world, self._node, self.pod, self._say)
         self._set_up_network()
         return True
+
+    async def _recall_claims(self) -> None:
+        """Know the devices of claims that an earlier simulator has prepared."""
+        given = [each.container for each in self.lifecycles]
+        if claims.has_claims(self.pod) and not any(one.devices for one in given):
+            with contextlib.suppress(claims.ClaimProblem):
+                await claims.prepare(self._world, self._node, self.pod, given)
 
     async def _complete(self, lifecycle: Lifecycle) -> bool:
         """Run an init container to its end; one that had ended well before stays ended."""
@@ -343,6 +355,7 @@ class PodWorker:
 
     def _free(self) -> None:
         self._node.devices.free(self._uid)
+        claims.release(self._node, [each.container for each in self.lifecycles])
         self._node.admitted.pop(self._uid, None)
         self._node.facts.withdraw(self._uid)
         if self.ip and not self._on_host_network():

@@ -122,7 +122,7 @@ def container_status(
 
 
 def _given(devices: Sequence[Device], sick: Collection[str]) -> Iterator[dict[str, Any]]:
-    for resource in dict.fromkeys(device.resource for device in devices):
+    for resource in dict.fromkeys(device.resource for device in devices if device.resource):
         mine = [device for device in devices if device.resource == resource]
         health = ["Unhealthy" if each.gpu.uuid in sick else "Healthy" for each in mine]
         found = [

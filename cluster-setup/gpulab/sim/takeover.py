@@ -34,6 +34,7 @@ def _take_over(node: NodeState, uid: str, container: Container, entry: dict[str,
     held = [
         (resource["resourceID"], given["name"])
         for given in entry.get("allocatedResourcesStatus") or []
+        if not given["name"].startswith("claim:")  # those are prepared again
         for resource in given["resources"]
     ]
     container.devices = node.devices.restore(held, uid)

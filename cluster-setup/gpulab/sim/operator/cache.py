@@ -13,12 +13,14 @@ from gpulab.sim.operator.plan import Observed
 Object = dict[str, Any]
 NODES = "/api/v1/nodes"
 POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
+CLUSTERS = "/apis/nvidia.com/v1alpha1/gpuclusters"
 KINDS = {
     "DaemonSet": f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets",
     "ServiceAccount": f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts",
     "ConfigMap": f"/api/v1/namespaces/{NAMESPACE}/configmaps",
     "Service": f"/api/v1/namespaces/{NAMESPACE}/services",
     "RuntimeClass": "/apis/node.k8s.io/v1/runtimeclasses",
+    "DeviceClass": "/apis/resource.k8s.io/v1/deviceclasses",
 }
 
 
@@ -37,7 +39,7 @@ class Cache:
         self._learn = learn
         self.seen = Observed()
         self._api, self._changed = api, changed
-        self._missing = {"Node", "ClusterPolicy", *KINDS}
+        self._missing = {"Node", "ClusterPolicy", "GPUCluster", *KINDS}
 
     @property
     def complete(self) -> bool:
@@ -50,6 +52,9 @@ class Cache:
             group.create_task(self._follow("Node", NODES, self._node, self.seen.nodes))
             group.create_task(
                 self._follow("ClusterPolicy", POLICIES, self._policy, self.seen.policies)
+            )
+            group.create_task(
+                self._follow("GPUCluster", CLUSTERS, self._cluster, self.seen.clusters)
             )
             for kind, path in KINDS.items():
                 group.create_task(self._follow_objects(kind, path))
@@ -88,6 +93,9 @@ class Cache:
 
     def _policy(self, item: Object) -> None:
         self.seen.policies[item["metadata"]["name"]] = item
+
+    def _cluster(self, item: Object) -> None:
+        self.seen.clusters[item["metadata"]["name"]] = item
 
     async def _follow_objects(self, kind: str, path: str) -> None:
         objects = self.seen.objects

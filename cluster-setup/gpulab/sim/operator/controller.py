@@ -12,8 +12,9 @@ from typing import Any
 import aiohttp
 
 from gpulab.sim.api import MERGE, Api, ApiError
+from gpulab.sim.dra import REGISTERED as DRA
 from gpulab.sim.operator import plan, policy
-from gpulab.sim.operator.cache import KINDS, NODES, POLICIES, Cache
+from gpulab.sim.operator.cache import CLUSTERS, KINDS, NODES, POLICIES, Cache
 from gpulab.sim.operator.manifests import NAMESPACE
 from gpulab.sim.operator.node_level import enabled, facts, provide
 from gpulab.sim.operator.operands import Operand
@@ -100,6 +101,9 @@ class Operator:
         for name, after in plan.statuses(seen, found, NAMESPACE, _now()).items():
             path = f"{POLICIES}/{name}/status"
             await self._try(self._api.patch(path, {"status": after}, MERGE, MANAGER))
+        for name, after in plan.cluster_statuses(seen, found, NAMESPACE, _now()).items():
+            path = f"{CLUSTERS}/{name}/status"
+            await self._try(self._api.patch(path, {"status": after}, MERGE, MANAGER))
         if self._settled(found):
             self._pace.settle()
 
@@ -115,6 +119,8 @@ class Operator:
         """Whether the GPUs that the labels promise are there; a new cluster is ready as a whole."""
         seen = self._cache.seen
         if policy.in_charge(seen.policies.values()) is None:
+            if seen.clusters:
+                return self._claims_are_served()
             return self._held is None  # none is coming
         ready = plan.verdict(seen, found)[0] == READY and self._has_pod()
         if found.labels or (self._held is not None and not ready):
@@ -123,6 +129,10 @@ class Operator:
         wanted = (name for name, each in seen.nodes.items() if REGISTERED in facts(each, on))
         states = (self._nodes[name] for name in wanted if name in self._nodes)
         return all(state.facts.holds(REGISTERED) for state in states)
+
+    def _claims_are_served(self) -> bool:
+        mine = [state for state in self._nodes.values() if state.node.gpus]
+        return self._has_pod() and all(state.facts.holds(DRA) for state in mine)
 
     # -- writing
 

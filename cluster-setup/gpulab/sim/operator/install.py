@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from gpulab.sim.api import Api, ApiError
-from gpulab.sim.operator.cache import POLICIES
+from gpulab.sim.operator.cache import CLUSTERS, POLICIES
 from gpulab.sim.operator.controller import Operator
 from gpulab.sim.operator.operands import FOLDER, cluster_policy
 
@@ -30,7 +30,7 @@ SECONDS = 60.0
 PAUSE = 0.05
 
 
-async def install(api: Api, operator: Operator) -> None:
+async def install(api: Api, operator: Operator, stack: str) -> None:
     """Create everything; what is there already stays as it is.
 
     Pods come once all nodes can take them, as on a cluster that has been there before, but after a
@@ -40,8 +40,12 @@ async def install(api: Api, operator: Operator) -> None:
     *first, deployment = _objects()
     for item in first:
         await _create(api, _path(item), item)
-    await _until(api, POLICIES, lambda found: True)
-    await _create(api, POLICIES, cluster_policy())
+    for path in (POLICIES, CLUSTERS):
+        await _until(api, path, lambda found: True)
+    if stack == "dra":
+        await _create(api, CLUSTERS, cluster_policy(FOLDER / "gpu-cluster.yaml"))
+    else:
+        await _create(api, POLICIES, cluster_policy())
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SECONDS):
             await _until(api, NODES, _take_pods if operator.with_pods else _any_takes)

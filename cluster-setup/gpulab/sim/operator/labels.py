@@ -13,6 +13,8 @@ PRESENT = "nvidia.com/gpu.present"
 OPERANDS = "nvidia.com/gpu.deploy.operands"
 MIG_MANAGER = "nvidia.com/gpu.deploy.mig-manager"
 MIG_CAPABLE, MIG_CONFIG = "nvidia.com/mig.capable", "nvidia.com/mig.config"
+MIG_STATE = f"{MIG_CONFIG}.state"
+DRA_DRIVER = "nvidia.com/gpu.deploy.dra-driver"  # of the other stack
 PRODUCT = "nvidia.com/gpu.product"
 DEPLOY = tuple(
     f"nvidia.com/gpu.deploy.{each}"
@@ -65,6 +67,8 @@ def _wanted(labels: Labels, mig_default: str | None) -> Iterator[tuple[str, str 
     else:
         # what stands there is honoured: k8s-driver-manager pauses operands by another value
         yield from ((key, "true") for key in DEPLOY if not labels.get(key))
+        if DRA_DRIVER in labels:
+            yield DRA_DRIVER, None
         if is_mig_capable(labels) and MIG_MANAGER not in labels:
             yield MIG_MANAGER, "true"
     if present and is_mig_capable(labels) and mig_default and not labels.get(MIG_CONFIG):

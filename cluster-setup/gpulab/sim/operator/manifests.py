@@ -27,7 +27,7 @@ def runtime_classes(owner: Object) -> Iterator[Object]:
         yield {
             "apiVersion": "node.k8s.io/v1",
             "kind": "RuntimeClass",
-            "metadata": _metadata(name, {"app.kubernetes.io/component": "gpu-operator"}, owner),
+            "metadata": metadata(name, {"app.kubernetes.io/component": "gpu-operator"}, owner),
             "handler": name,
         }
 
@@ -35,11 +35,11 @@ def runtime_classes(owner: Object) -> Iterator[Object]:
 def accompanying(operand: Operand, owner: Object) -> Iterator[Object]:
     """What the Pods of an operand need: account, ConfigMaps, Service."""
     labels = {"app": operand.labels["app"]}
-    account = _metadata(operand.account, {}, owner, NAMESPACE)
+    account = metadata(operand.account, {}, owner, NAMESPACE)
     yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}
     for name, data in operand.config_maps.items():
-        metadata = _metadata(name, labels, owner, NAMESPACE)
-        yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        meta = metadata(name, labels, owner, NAMESPACE)
+        yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
     if operand.service is not None:
         yield _service(operand, owner)
 
@@ -55,11 +55,11 @@ def _service(operand: Operand, owner: Object) -> Object:
 
 
 def service(app: str, name: str, port: int, owner: Object) -> Object:
-    metadata = _metadata(app, {"app": app}, owner, NAMESPACE)
-    metadata["annotations"] = {"prometheus.io/scrape": "true"}
+    meta = metadata(app, {"app": app}, owner, NAMESPACE)
+    meta["annotations"] = {"prometheus.io/scrape": "true"}
     entry = {"name": name, "port": port, "targetPort": port, "protocol": "TCP"}
     spec = {"selector": {"app": app}, "ports": [entry]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
 
 
 def daemon_set(operand: Operand, owner: Object) -> Object:
@@ -78,12 +78,12 @@ def daemon_set(operand: Operand, owner: Object) -> Object:
         "updateStrategy": _strategy(operand, common),
         "template": template,
     }
-    metadata = _metadata(
+    meta = metadata(
         operand.name, {**operand.labels, **(common.get("labels") or {})}, owner, NAMESPACE
     )
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    metadata["annotations"] = {HASH: str(int(digest[:8], 16))}
-    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": body}
+    meta["annotations"] = {HASH: str(int(digest[:8], 16))}
+    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": meta, "spec": body}
 
 
 def _pod(operand: Operand, spec: Spec) -> Object:
@@ -150,7 +150,7 @@ def _fill(value: Any, values: Mapping[str, str]) -> Any:
     return value
 
 
-def _metadata(
+def metadata(
     name: str, labels: Mapping[str, str], owner: Object, namespace: str | None = None
 ) -> Object:
     """Metadata with the ClusterPolicy as owner, so that the garbage collector does the rest."""

@@ -55,13 +55,13 @@ class Operand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Init containers that are left out where this part of the spec is disabled."""
 
 
-def load(folder: Path = FOLDER / "operands") -> tuple[Operand, ...]:
+def load(folder: Path = FOLDER / "operands", pattern: str = "*.yaml") -> tuple[Operand, ...]:
     """Read every file; InputError names the file and the key that is wrong."""
-    return tuple(_read(path) for path in sorted(folder.glob("*.yaml")))
+    return tuple(_read(path) for path in sorted(folder.glob(pattern)))
 
 
 def cluster_policy(path: Path = FOLDER / "cluster-policy.yaml") -> dict[str, Any]:
-    """What the Helm chart creates."""
+    """What the Helm chart creates; also a GPUCluster, from its file."""
     found: dict[str, Any] = msgspec.yaml.decode(path.read_bytes())
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpulab.sim.operator import labels, manifests, policy, status
+from gpulab.sim.operator import dra_stack, labels, manifests, policy, status
 from gpulab.sim.operator.operands import Operand
 
 Object = dict[str, Any]
@@ -21,6 +21,8 @@ class Observed:
     nodes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Labels by node."""
     policies: dict[str, Object] = field(default_factory=dict)
+    clusters: dict[str, Object] = field(default_factory=dict)
+    """GPUClusters: one at most, the API server sees to it."""
     objects: dict[Key, Object] = field(default_factory=dict)
     """DaemonSets and what goes with them, in the operator's namespace; RuntimeClasses."""
 
@@ -46,7 +48,7 @@ def make(seen: Observed, operands: Sequence[Operand], with_pods: bool) -> Plan:
     """
     plan, owner = Plan(), policy.in_charge(seen.policies.values())
     if owner is None:
-        return plan
+        return _claims(plan, seen) if with_pods else plan
     spec = policy.spec_of(owner)
     for name, found in seen.nodes.items():
         if change := labels.change(found, policy.mig_default(spec)):
@@ -58,6 +60,19 @@ def make(seen: Observed, operands: Sequence[Operand], with_pods: bool) -> Plan:
             if ("DaemonSet", operand.name) in seen.objects:
                 plan.delete.append(("DaemonSet", operand.name))
         elif has_gpu:
+            _operand(plan, seen, operand, owner)
+    return plan
+
+
+def _claims(plan: Plan, seen: Observed) -> Plan:
+    """Compare with what the GPUCluster wants, if there is one."""
+    for cluster in seen.clusters.values():
+        for name, found in seen.nodes.items():
+            if change := dra_stack.label_change(found):
+                plan.labels[name] = change
+        owner = dra_stack.prepared(cluster)
+        _create_missing(plan, seen, "state-dra-driver", dra_stack.device_classes(owner))
+        for operand in dra_stack.operands():
             _operand(plan, seen, operand, owner)
     return plan
 
@@ -109,7 +124,7 @@ def _hash(daemon_set: Object) -> str:
 def statuses(seen: Observed, plan: Plan, namespace: str, now: str) -> dict[str, Object]:
     """The new status of each ClusterPolicy whose status is to change."""
     owner = policy.in_charge(seen.policies.values())
-    found = {}
+    found: dict[str, Object] = {}
     for name, each in seen.policies.items():
         before = each.get("status") or {}
         if owner is not None and name != owner["metadata"]["name"]:
@@ -119,6 +134,14 @@ def statuses(seen: Observed, plan: Plan, namespace: str, now: str) -> dict[str, 
         if after != before:
             found[name] = after
     return found
+
+
+def cluster_statuses(seen: Observed, plan: Plan, namespace: str, now: str) -> dict[str, Object]:
+    """The new status of each GPUCluster whose status is to change."""
+    said = dra_stack.verdict(seen.policies, plan.failures, plan.missing)
+    every = ((name, each.get("status") or {}) for name, each in seen.clusters.items())
+    after = {name: (old, status.compose(old, said, namespace, now)) for name, old in every}
+    return {name: new for name, (old, new) in after.items() if new != old}
 
 
 def verdict(seen: Observed, plan: Plan) -> tuple[str, str, str]:
