@@ -133,7 +133,8 @@ def test_what_the_operator_writes_is_its_own_and_nothing_of_ours_shows(lab: Lab)
 @pytest.mark.live
 def test_from_bare_nodes_to_a_pod_that_reads_its_nvidia_smi(fast: Lab, where: str) -> None:
     assert fast.kubectl("delete", "clusterpolicy", "cluster-policy").returncode == 0
-    eventually(lambda: set(offered(fast).values()) == {0}, 30)
+    # the garbage collector looks for new kinds every 30 s
+    eventually(lambda: set(offered(fast).values()) == {0}, 60)
     eventually(lambda: not fast.get("ds", "-n", "gpu-operator")["items"], 30)
     eventually(lambda: "nvidia.com/gpu.product" not in labels(fast, "h100-1"), 30)
     assert fast.kubectl("apply", "-f", str(POLICY)).returncode == 0

@@ -163,7 +163,8 @@ def uncomputed(
     scheduler = pod.spec.get("schedulerName") or SCHEDULER
     if scheduler != SCHEDULER:
         yield f"the scheduler {scheduler!r}, which this Pod asks for, decides by rules of its own"
-    if pod.spec.get("resourceClaims"):
+    claimed = tuple(claimed)
+    if pod.spec.get("resourceClaims") or (claimed and pod.asks()):
         yield f"resource claims (DRA): {dra.summary(claimed)}"
     unbound = set(wanted_claims(pod)) - set(bound_claims(pod, claims))
     if unbound:

@@ -1,6 +1,6 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
-python -m tests.bench [start] [checkpoint] [healing] [reset] [operator] [pods] [grade]
+python -m tests.bench [start] [checkpoint] [healing] [reset] [operator] [mig] [pods] [grade]
                       [verdicts] [memory] [faults] [metrics] [scale] [verify] [kind] [--runs 7]
 """
 
@@ -18,6 +18,7 @@ from tests.bench import (
     kind,
     memory,
     metrics,
+    mig,
     operator,
     pods,
     reset,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "healing": healing.measure,
     "reset": reset.measure,
     "operator": operator.measure,
+    "mig": mig.measure,
     "pods": pods.measure,
     "grade": grade.measure,
     "verdicts": verdicts.measure,
