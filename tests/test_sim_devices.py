@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
@@ -87,6 +88,7 @@ class Pool(RuleBasedStateMachine):
 
 for name, each in OFFERS.items():  # one machine for each kind of node
     kind = type(f"Pool of {name}", (Pool,), {"offer": each})
+    kind.TestCase.settings = settings(max_examples=40, deadline=None)
     globals()[f"TestPool_{name.replace(' ', '_')}"] = kind.TestCase
 
 
@@ -113,3 +115,14 @@ def test_of_shared_gpus_the_one_with_fewest_users_is_given() -> None:
     pool = pool_of(OFFERS["cut and shared"])
     given = [pool.take(GPU, 1, f"pod-{n}")[0].gpu.index for n in range(7)]
     assert given == [2, 3, 4, 5, 6, 7, 2]
+
+
+def test_a_gpu_that_is_claimed_is_given_by_no_plugin_and_the_other_way_round() -> None:
+    pool = pool_of(OFFERS["whole"])
+    assert pool.claim("claimer", {GPUS[0].uuid})
+    assert GPUS[0] not in [one.gpu for one in pool.take(GPU, 7, "pod")]
+    assert not pool.claim("late", {GPUS[1].uuid})
+    pool.free("pod")
+    assert pool.claim("late", {GPUS[1].uuid})
+    pool.free("claimer")
+    assert pool.take(GPU, 1, "other")[0].gpu == GPUS[0]
