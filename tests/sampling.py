@@ -1,10 +1,10 @@
 """Which tests a plain `make test` runs: all but most of those marked `sample`.
 
-`sample` marks live tests that are many of a kind or take long. Of those, one in five runs, by a
-hash of commit and test, so that a commit always has the same ones and the next one has others.
-Those in changed files all run, and so do those that name a changed exercise, and those that are
-about what has changed: `sample("cluster-setup/gpulab/sim/shell")` names a folder or file, or the
-beginning of one. `--all` runs everything, and so does naming tests with -k or -m.
+`sample` marks tests that are many of a kind or take long; on a whole file, its live ones. Of those,
+one in five runs, by a hash of commit and test, so that a commit always has the same ones and the
+next one has others. Those in changed files all run, and so do those that name a changed exercise,
+and those that are about what has changed: `sample("cluster-setup/gpulab/sim/shell")` names a folder
+or file, or the beginning of one. `--all` runs everything, and so does naming tests with -k or -m.
 
 Hypothesis draws the same examples every time, so that a merge never hangs on luck; with `--all` it
 draws new ones.
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if any(config.getoption(name) for name in ("all", "keyword", "markexpr")):
         return
-    sampled = [item for item in items if all(map(item.get_closest_marker, ("live", "sample")))]
+    sampled = [item for item in items if is_sampled(item)]
     commit = git("rev-parse", "HEAD")
     if not sampled or not commit:
         return
@@ -45,6 +45,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=list(left))
         items[:] = [item for item in items if item not in left]
+
+
+def is_sampled(item: pytest.Item) -> bool:
+    """Marked itself, or live and in a file that is marked as a whole."""
+    mark = item.get_closest_marker("sample")
+    return mark is not None and (mark in item.own_markers or bool(item.get_closest_marker("live")))
 
 
 def subjects(item: pytest.Item) -> tuple[str, ...]:
