@@ -40,7 +40,7 @@ def test_the_fault_exists_and_so_does_the_assert(lesson: Path) -> None:
 def lines(lesson: Path) -> list[str]:
     cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
     code = ["".join(each["source"]) for each in cells if each["cell_type"] == "code"]
-    return [line.replace("(\n", "") for cell in code for line in cell.split("\n")]
+    return [line for cell in code for line in re.sub(r"\(\n\s+", "", cell).split("\n")]
 
 
 @pytest.fixture(scope="module")
