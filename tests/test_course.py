@@ -68,12 +68,26 @@ def test_a_row_names_a_lesson_that_exists_or_one_that_is_planned() -> None:
 
 def test_every_link_of_the_map_and_of_the_lessons_leads_somewhere() -> None:
     texts = {"README.md": (COURSE / "README.md").read_text(encoding="utf-8")}
+    texts["glossary.md"] = (COURSE / "glossary.md").read_text(encoding="utf-8")
     texts |= {path.name: "\n".join(cells(path, "markdown")) for path in LESSONS.values()}
     links = [(name, target) for name, text in texts.items() for _, target in LINK.findall(text)]
     assert len(links) > len(SECTIONS)
     for name, target in links:
         if not target.startswith("https://"):
             assert (COURSE / target).exists(), f"{name}: {target}"
+
+
+TERM = re.compile(r"^\*\*(.+?)\*\*: .+ \[\d\d\]\((\S+)\)$", re.MULTILINE)
+
+
+def test_a_term_of_the_glossary_stands_in_the_lesson_that_it_names() -> None:
+    text = (COURSE / "glossary.md").read_text(encoding="utf-8")
+    terms = TERM.findall(text)
+    assert len(terms) == text.count("\n**") > 20
+    assert [term for term, _ in terms] == sorted((term for term, _ in terms), key=str.casefold)
+    for term, lesson in terms:
+        cell = "\n".join(cells(COURSE / lesson, "markdown") + cells(COURSE / lesson, "code"))
+        assert term.casefold() in cell.casefold(), f"{term}: {lesson}"
 
 
 @pytest.mark.parametrize("number", TAUGHT)
