@@ -113,8 +113,7 @@ def stranger(tmp_path: Path) -> Pair:
 
 def of_lab(lab: Lab) -> dict[str, int]:
     ports: dict[str, int] = json.loads((lab.root / "lab.json").read_text())["ports"]
-    exporter: int = json.loads((lab.root / "metrics.json").read_text())["port"]
-    return ports | {"exporter": exporter}
+    return ports | {"exporter": int((lab.root / "metrics.port").read_text())}
 
 
 @pytest.fixture(scope="module")

@@ -31,16 +31,15 @@ def start(paths: LabPaths, record: Record) -> int:
     with locked(paths), supervision.alone(paths):
         if not supervision.process(paths):
             raise InputError(f"lab {paths.name!r} does not run", _up(paths))
-        port = components.metrics_port(paths)
+        mine, port = components.exporter(paths), components.metrics_port(paths)
         if port is None:
-            port = ports.free_ports([components.EXPORTER])[components.EXPORTER]
-            write_private(paths.metrics, msgspec.json.encode({"port": port}))
-        mine = components.exporter(paths)
-        for each in mine:
-            if each.name not in programs.running(mine):
-                ports.check_free({each.name: port}, paths.name)
-                programs.spawn(each)
-        supervision.watch_also(paths, mine)
+            programs.kill(programs.running([mine]).values(), START_SECONDS)
+            port = ports.free_ports([mine.name])[mine.name]
+            write_private(paths.metrics, str(port).encode())
+        if not programs.running([mine]):
+            ports.check_free({mine.name: port}, paths.name)
+            programs.spawn(mine)
+        supervision.watch_also(paths, [mine])
     eventually(lambda: _missing(paths), START_SECONDS, _up(paths))
     return port
 
@@ -48,13 +47,13 @@ def start(paths: LabPaths, record: Record) -> int:
 def stop(paths: LabPaths) -> bool:
     """Serve them no longer; False if nobody did."""
     with locked(paths), supervision.alone(paths):
-        mine = components.exporter(paths)
-        supervision.forget(paths, [each.name for each in mine])
+        mine, served = components.exporter(paths), components.metrics_port(paths) is not None
+        supervision.forget(paths, [mine.name])
         paths.metrics.unlink(missing_ok=True)
-        left = programs.kill(programs.running(mine).values(), START_SECONDS)
+        left = programs.kill(programs.running([mine]).values(), START_SECONDS)
     if left:
         raise InputError(f"process {left[0].pid} does not end", "end it")
-    return bool(mine)
+    return served
 
 
 def read(paths: LabPaths, record: Record) -> str:

@@ -141,7 +141,7 @@ class LabPaths:
     @property
     def metrics(self) -> Path:
         """There while the metrics of the GPUs are served: on which port."""
-        return self.root / "metrics.json"
+        return self.root / "metrics.port"
 
     @property
     def probing(self) -> Path:

@@ -26,8 +26,8 @@ def measure(folder: Path, runs: int) -> list[Row]:
     env, fleet = surroundings(folder), folder / "big.yaml"
     fleet.write_text(FLEET)
     root = folder / "home" / "labs" / "lab"
-    command([GPULAB, "up", "--fleet", str(fleet), "--speed", "20"], env)
     try:
+        command([GPULAB, "up", "--fleet", str(fleet), "--speed", "20"], env, seconds=600)
         command([GPULAB, "metrics", "start"], env)
         scrape = _curl(root)
         taken = [timed(lambda: _scrape(scrape)) for _ in range(runs)]
@@ -55,7 +55,7 @@ def _slower(alone: list[float], beside: list[float]) -> Iterator[Row]:
 
 def _curl(root: Path) -> list[str]:
     """As a process of its own, as Prometheus is."""
-    port = json.loads((root / "metrics.json").read_bytes())["port"]
+    port = (root / "metrics.port").read_text()
     code = (
         "import ssl, sys, urllib.request; "
         "ca, crt, key, url = sys.argv[1:]; context = ssl.create_default_context(cafile=ca); "

@@ -1,7 +1,7 @@
-"""`python -m gpulab.exporter CONFIG PORT`: serve the GPUs' metrics of a lab; `gpulab metrics` does.
+"""`python -m gpulab.exporter CONFIG FILE`: serve the GPUs' metrics of a lab; `gpulab metrics` does.
 
-CONFIG is the simulator's: the same cluster, seed and faults. It follows the API server by itself,
-so that scrapes, however many, take nothing from the simulated kubelets.
+CONFIG is the simulator's: the same cluster, seed and faults. FILE holds the port. It follows the
+API server by itself, so that scrapes, however many, take nothing from the simulated kubelets.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def run() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     with asyncio.Runner() as runner, contextlib.suppress(asyncio.CancelledError):
         loop = runner.get_loop()
-        work = loop.create_task(main(Config.read(Path(sys.argv[1])), int(sys.argv[2])))
+        config, port = Config.read(Path(sys.argv[1])), int(Path(sys.argv[2]).read_text())
+        work = loop.create_task(main(config, port))
         loop.add_signal_handler(signal.SIGTERM, work.cancel)
         loop.run_until_complete(work)
 

@@ -5,7 +5,6 @@ The exporter of the GPUs' metrics is one of them from when it was first asked fo
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -40,7 +39,7 @@ class Damaged(Exception):
 
 def programs(paths: LabPaths) -> list[Program]:
     """All of them; Damaged if kwokctl's file is."""
-    return [*control_plane(paths), simulator(paths), *exporter(paths)]
+    return [*control_plane(paths), simulator(paths), *exporters(paths)]
 
 
 def control_plane(paths: LabPaths) -> list[Program]:
@@ -78,20 +77,23 @@ def simulator(paths: LabPaths) -> Program:
     return Program(SIMULATOR, command, "/", str(log(paths, SIMULATOR)), {})
 
 
-def exporter(paths: LabPaths) -> list[Program]:
-    """What serves the GPUs' metrics, if that is wanted."""
-    port = metrics_port(paths)
-    if port is None:
-        return []
-    command = [sys.executable, "-m", "gpulab.exporter", str(simulator_config(paths)), str(port)]
-    return [Program(EXPORTER, command, "/", str(log(paths, EXPORTER)), {})]
+def exporter(paths: LabPaths) -> Program:
+    """What serves the GPUs' metrics; the port stands in a file, so that it is known without it."""
+    files = (simulator_config(paths), paths.metrics)
+    command = [sys.executable, "-m", "gpulab.exporter", *map(str, files)]
+    return Program(EXPORTER, command, "/", str(log(paths, EXPORTER)), {})
+
+
+def exporters(paths: LabPaths) -> list[Program]:
+    """The exporter, if the metrics are to be served."""
+    return [] if metrics_port(paths) is None else [exporter(paths)]
 
 
 def metrics_port(paths: LabPaths) -> int | None:
     """Where the GPUs' metrics are served; None: nowhere."""
     try:
-        return int(json.loads(paths.metrics.read_bytes())["port"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return int(paths.metrics.read_text())
+    except (OSError, ValueError):
         return None
 
 
@@ -104,7 +106,7 @@ def pids(paths: LabPaths) -> dict[str, int]:
     try:
         known = programs(paths)
     except Damaged:
-        known = [simulator(paths), *exporter(paths)]
+        known = [simulator(paths), *exporters(paths)]
     found = {name: process.pid for name, process in running(known).items()}
     if SIMULATOR in found:
         found[METRICS] = found[SIMULATOR]
@@ -133,7 +135,7 @@ def last_words(file: Path) -> str:
 def end_all(paths: LabPaths, within: float) -> list[str]:
     """End whatever runs of this lab, known or not; names of what does not end."""
     folder = f"{paths.cluster / 'bin'}{os.sep}"
-    ours = [each.command[1:] for each in (simulator(paths), *exporter(paths))]
+    ours = [each.command[1:] for each in (simulator(paths), exporter(paths))]
     config = str(paths.root / "kwokctl.yaml")
     found = []
     for process in psutil.process_iter(["cmdline"]):
@@ -149,4 +151,4 @@ def end_simulator(paths: LabPaths, within: float) -> None:
 
     The exporter, which knows their nodes, ends with them; the supervisor starts it again.
     """
-    kill(running([simulator(paths), *exporter(paths)]).values(), within)
+    kill(running([simulator(paths), exporter(paths)]).values(), within)

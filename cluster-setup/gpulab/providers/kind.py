@@ -184,7 +184,7 @@ def _start_simulation(
 def _programs(paths: LabPaths, record: Record) -> list[Program]:
     log = str(paths.logs / "kwok.log")
     command = kind_cluster.kwok(paths, record.ports[KWOK])
-    mine = (components.simulator(paths), *components.exporter(paths))
+    mine = (components.simulator(paths), *components.exporters(paths))
     return [Program(KWOK, command, "/", log, {}), *mine]
 
 
