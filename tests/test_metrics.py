@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -229,7 +230,9 @@ def test_a_sick_gpu_is_seen_in_its_metrics(busy: Lab) -> None:
 @pytest.mark.live
 def test_a_real_prometheus_scrapes_them(busy: Lab, tmp_path: Path) -> None:
     program = shutil.which("prometheus")
-    assert program, "Prometheus is missing: .ci/setup installs it"
+    if program is None:
+        assert "CI" not in os.environ, "Prometheus is missing: .ci/setup installs it"
+        pytest.skip("needs Prometheus: .ci/setup installs it")
     file, port = tmp_path / "prometheus.yml", free_ports(["prometheus"])["prometheus"]
     done = busy.gpulab("metrics", "config")
     file.write_text(done.stdout.replace("5s", "1s"))

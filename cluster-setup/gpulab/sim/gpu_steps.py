@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,6 +13,9 @@ from gpulab.sim import cuda
 from gpulab.sim.device_map import Device
 from gpulab.sim.program import Exit, Print, Step, Surroundings, Use
 from gpulab.sim.smi.reading import Load
+
+if TYPE_CHECKING:
+    from gpulab.sim.workloads import Action
 
 CHUNK_GIB = 2.5  # PyTorch asks for one such piece after another; our reading
 SHM, SHM_MIB = "/dev/shm", 64  # containerd: defaultShmSize in internal/cri/server/podsandbox
@@ -40,6 +44,17 @@ class NeedShm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     mib: float
     says: str
+
+
+def of(action: Action, here: Surroundings) -> Iterator[Step] | None:
+    """The steps of an action about GPUs; None for any other."""
+    if action.warn_old_driver is not None:
+        return warn_old(action.warn_old_driver, here)
+    if action.need_cuda is not None:
+        return need_cuda(action.need_cuda, here)
+    if action.need_shm is not None:
+        return need_shm(action.need_shm, here)
+    return use(action.use_gpu, here) if action.use_gpu is not None else None
 
 
 def available(here: Surroundings) -> bool:

@@ -226,14 +226,8 @@ def _script(workload: Workload, argv: Sequence[str], here: Surroundings) -> Scri
 def _steps(action: Action, here: Surroundings, clock: Clock) -> Iterator[Step]:
     if action.tell is not None:
         yield from _told(action.tell, here, clock)
-    elif action.warn_old_driver is not None:
-        yield from gpu_steps.warn_old(action.warn_old_driver, here)
-    elif action.need_cuda is not None:
-        yield from gpu_steps.need_cuda(action.need_cuda, here)
-    elif action.need_shm is not None:
-        yield from gpu_steps.need_shm(action.need_shm, here)
-    elif action.use_gpu is not None:
-        yield from gpu_steps.use(action.use_gpu, here)
+    elif (found := gpu_steps.of(action, here)) is not None:
+        yield from found
     else:
         yield _step(action, here, clock)
 
