@@ -1,7 +1,8 @@
 """`make bench`: measure what the project promises, beside a reference of the same run.
 
 python -m tests.bench [start] [checkpoint] [healing] [reset] [operator] [mig] [pods] [grade]
-                      [verdicts] [memory] [faults] [metrics] [scale] [verify] [kind] [--runs 7]
+                      [verdicts] [memory] [faults] [metrics] [scale] [verify] [kind] [class]
+                      [--runs 7]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tests.bench import (
     checkpoint,
+    classroom,
     faults,
     grade,
     healing,
@@ -41,6 +43,7 @@ BENCHMARKS = {
     "memory": memory.measure,
 }
 LARGE = {
+    "class": classroom.measure,
     "faults": faults.measure,
     "metrics": metrics.measure,
     "kind": kind.measure,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
 from autograders import variants
+from autograders.errors import InputError
 from autograders.load import load_exercise, read_variant
+from autograders.model import Evidence
 from gpulab import own_nodes
 from gpulab.classroom import cluster as clusters
 from gpulab.classroom import handed, roster, sandbox, store
@@ -102,11 +106,6 @@ def run(room: Classroom, wanted: Sequence[Job], size: int, reason: str, told: To
 
 def unreadable(room: Classroom, job: Job, reason: str, told: Told) -> bool:
     """Said before a cluster is made."""
-    import tempfile
-    from pathlib import Path
-
-    from autograders.errors import InputError
-
     with tempfile.TemporaryDirectory(prefix="gpulab-") as made:
         try:
             handed.read(job.exercise, job.handed, Path(made))
@@ -137,12 +136,10 @@ def work(
             job = queue.next(job)
 
 
-def keep(room: Classroom, new: Verdict, evidence: object, reason: str, told: Told) -> None:
+def keep(room: Classroom, new: Verdict, evidence: Evidence | None, reason: str, told: Told) -> None:
     """Store it, with the mark that it replaces."""
-    from autograders.model import Evidence
-
     known = None
-    with suppress(Exception):  # a damaged one is replaced
+    with suppress(InputError):  # a damaged one is replaced
         known = store.read(room, new.exercise, new.learner)
     if known is not None:
         why = reason or (
@@ -151,5 +148,5 @@ def keep(room: Classroom, new: Verdict, evidence: object, reason: str, told: Tol
         new = msgspec.structs.replace(
             new, earlier=(*known.earlier, Earlier(known.score, known.graded_at, why))
         )
-    store.save(room, new, evidence if isinstance(evidence, Evidence) else None)
+    store.save(room, new, evidence)
     told(new)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
@@ -38,6 +39,8 @@ class Cluster:
     record: Record
     base: Baseline
     """What it holds when it is pristine."""
+    identity: Path
+    """Kubeconfig of the user whose rights a hand-in has."""
     exercise: str = ""
     restored: int = field(default=0)
     """How often it had to go back to its snapshot."""
@@ -60,7 +63,7 @@ def opened(number: int, fleet: str) -> Iterator[Cluster]:
         with connect(paths.admin_kubeconfig, read_only=False) as admin:
             reserve(admin, replay.USER)
             base = recorded(admin, paths, fleet)
-        yield Cluster(paths, record, base)
+        yield Cluster(paths, record, base, replay.identified(paths, record))
     finally:
         lifecycle.down(paths, delete=True)
 

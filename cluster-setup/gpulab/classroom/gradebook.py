@@ -22,6 +22,7 @@ from autograders.load import load_exercise
 from autograders.show import text as shown
 from gpulab.classroom import roster
 from gpulab.classroom.folder import EXERCISES, Classroom
+from gpulab.classroom.nbgrader_settings import configure
 from gpulab.classroom.store import Verdict
 from gpulab.paths import private_dir
 from gpulab.private import write_private
@@ -84,6 +85,20 @@ def open_assignment(room: Classroom, name: str) -> None:
         book.update_or_create_assignment(name, **more)
         for each in roster.read(room).values():
             add_student(book, each)
+
+
+def generate(room: Classroom, name: str) -> None:
+    """Run nbgrader's `generate_assignment`, which also makes the rows that marks go into."""
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config import Config
+
+    config = Config()
+    configure(config, str(room.root), room.settings.name)
+    done = NbGraderAPI(config=config).generate_assignment(name, force=True)
+    if not done["success"]:
+        said = (done.get("log") or done.get("error") or "nothing").strip().splitlines()[-1]
+        do = f"mend the notebook of {name}, then release it again"
+        raise InputError(f"nbgrader made no release of {name}: {said}", do)
 
 
 def add_student(book: Any, one: roster.Learner) -> None:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx2
@@ -18,6 +18,7 @@ from autograders.load import Exercise
 from autograders.model import Evidence, Outcome, Report
 from autograders.run import decide
 from gpulab import given, replay, trial
+from gpulab import submission as submissions
 from gpulab.classroom import cluster as clusters
 from gpulab.classroom import handed as hand_ins
 from gpulab.classroom import sandbox
@@ -84,8 +85,7 @@ def grade(cluster: Cluster, kit: sandbox.Kit, job: Job) -> tuple[Verdict, Eviden
             blame, found = Ending.PERSON, f"it breaks its cluster, twice: {found}"
         return verdict(job, blame, found, clock, submission=submission), None
     ending, why = ending_of(found.report)
-    made_of = found.report
-    one = verdict(job, ending, why, clock, made_of, submission, cluster.digest)
+    one = verdict(job, ending, why, clock, found.report, submission, cluster.digest)
     return one, found.evidence
 
 
@@ -117,7 +117,7 @@ def once(
     clock: Clock,
 ) -> Judged:
     """One replay, from a cluster that is proven pristine to a report."""
-    paths, record, exercise = cluster.paths, cluster.record, job.exercise
+    exercise = job.exercise
     with clock.stage("prepare"):
         clusters.prepare(cluster, exercise, job.fleet)
     paths, record = cluster.paths, cluster.record
@@ -132,20 +132,13 @@ def once(
         grant = Grant(replay.USER, exercise.settings.allow, exercise.namespace)
         with clock.stage("apply"), granted(admin, [grant]):
             port = record.ports["kube-apiserver"]
-            identity = replay.identified(paths, record)
-            refused = sandbox.run(kit, folder, identity, port, submission.steps)
+            refused = sandbox.run(kit, folder, cluster.identity, port, submission.steps)
         with clock.stage("collect"):
             bench = Bench(paths, record, exercise, api, admin, job.seed)
             evidence = trial.evidence_of(bench, submission.answers)
     with clock.stage("decide"):
         report = decide(exercise, evidence, submission.answers)
-    return Judged(with_warnings(report, refused), evidence)
-
-
-def with_warnings(report: Report, said: list[str]) -> Report:
-    import dataclasses
-
-    return dataclasses.replace(report, warnings=(*report.warnings, *said))
+    return Judged(replace(report, warnings=(*report.warnings, *refused)), evidence)
 
 
 def is_broken(report: Report) -> bool:
@@ -162,8 +155,6 @@ def ending_of(report: Report) -> tuple[Ending, str]:
 
 def reference_passes(cluster: Cluster, kit: sandbox.Kit, job: Job, clock: Clock) -> bool:
     """Whether the solution gets full marks there: then the cluster is not at fault."""
-    from gpulab import submission as submissions
-
     exercise = job.exercise
     with (
         laid_out(exercise, exercise.folder / trial.SOLUTION) as laid,

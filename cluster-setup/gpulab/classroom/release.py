@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import tomli_w
 
 from autograders import variants
-from autograders.errors import InputError
 from autograders.load import load_exercise, read_variant
 from autograders.variants import Drawn
 from gpulab.classroom import gradebook, roster, stripping
@@ -24,20 +20,24 @@ from gpulab.workspace import answers_text
 
 PLAIN = ("exercise.ipynb", "setup.yaml", "fleet.yaml")
 VARIANTS = "variants.json"
-SECONDS = 300.0
-"""For nbgrader and one exercise."""
 
 
-def release(room: Classroom, name: str) -> int:
-    """Make the release of one exercise; how many learners it is for."""
+def release(room: Classroom, names: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Make the release of each exercise; its name, and how many learners it is for."""
     learners = roster.expect(room)
-    drawn = {each: drawn_for(room, name, each) for each in learners}
-    lay_out(EXERCISES / name, room.source / name, drawn)
-    gradebook.open_assignment(room, name)
-    generate(room, name)
-    for learner, values in drawn.items():
-        write_zip(room, name, learner, values)
-    return len(learners)
+    for name, drawn in [(each, drawn_for_all(room, each, learners)) for each in names]:
+        lay_out(EXERCISES / name, room.source / name, drawn)
+        gradebook.open_assignment(room, name)
+        gradebook.generate(room, name)
+        for learner, values in drawn.items():
+            write_zip(room, name, learner, values)
+        yield name, len(learners)
+
+
+def drawn_for_all(
+    room: Classroom, exercise: str, learners: Iterable[str]
+) -> dict[str, dict[str, Drawn] | None]:
+    return {each: drawn_for(room, exercise, each) for each in learners}
 
 
 def drawn_for(room: Classroom, exercise: str, learner: str) -> dict[str, Drawn] | None:
@@ -71,34 +71,6 @@ def read(path: Path) -> str:
 
 def put(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def generate(room: Classroom, name: str) -> None:
-    """Run `nbgrader generate_assignment`, which also writes the rows of the gradebook."""
-    done = nbgrader(room, "generate_assignment", name, "--force")
-    if done.returncode or not (room.release / name / "exercise.ipynb").is_file():
-        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise InputError(f"nbgrader made no release of {name}: {said}", "see its words above")
-
-
-def nbgrader(room: Classroom, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run nbgrader in the class's folder, where its settings are."""
-    program = Path(sys.executable).with_name("nbgrader")
-    try:
-        return subprocess.run(
-            [str(program), *arguments],
-            cwd=room.root,
-            env={**os.environ, "PATH": gradebook.path_with_alembic()},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SECONDS,
-        )
-    except FileNotFoundError:
-        raise InputError("nbgrader is not installed", gradebook.INSTALL) from None
-    except subprocess.TimeoutExpired:
-        what = f"nbgrader {arguments[0]} did not end within {SECONDS:.0f} s"
-        raise InputError(what, "try again on a quieter machine") from None
 
 
 def write_zip(room: Classroom, name: str, learner: str, values: Mapping[str, Drawn] | None) -> Path:

@@ -43,8 +43,7 @@ def release(folder: Path, texts: list[str]) -> None:
     from gpulab.classroom import release as releases
 
     found = room(folder)
-    for name in chosen(texts, exercise_names(EXERCISES)):
-        count = releases.release(found, name)
+    for name, count in releases.release(found, chosen(texts, exercise_names(EXERCISES))):
         where = found.handouts / name
         out.print(f"{name}: {found.release / name}, and {count} zips in {where}", highlight=False)
 
