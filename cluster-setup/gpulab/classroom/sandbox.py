@@ -6,6 +6,7 @@ network, no other process, no other file of this machine's users.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import yaml
 
 from autograders.errors import InputError
@@ -25,6 +27,7 @@ from gpulab.classroom import inside
 from gpulab.classroom.relay import relay
 
 INSTALL = "install it: apt-get install bubblewrap (dnf, pacman and zypper call it so, too)"
+KIT = "gpulab-kit-"
 NOBODY = 65534
 SECONDS = 120.0
 """For all lines of one submission."""
@@ -68,7 +71,8 @@ def kit() -> Iterator[Kit]:
     """Lay the programs out once."""
     expect()
     user = NOBODY if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="gpulab-") as made:
+    sweep()
+    with tempfile.TemporaryDirectory(prefix=f"{KIT}{os.getpid()}-") as made:
         folder = Path(made)
         shutil.copyfile(binaries.ensure()["kubectl"], folder / "kubectl")
         shutil.copyfile(inside.__file__, folder / "inside.py")
@@ -76,6 +80,14 @@ def kit() -> Iterator[Kit]:
         (folder / "inside.py").chmod(0o444)
         folder.chmod(0o711)  # another user must get through to its own folder, and lists nothing
         yield Kit(folder, user)
+
+
+def sweep() -> None:
+    """Remove what a killed grader has left."""
+    for each in Path(tempfile.gettempdir()).glob(f"{KIT}*"):
+        pid = each.name.removeprefix(KIT).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)) and each.stat().st_uid == os.geteuid():
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def run(shared: Kit, files: Path, kubeconfig: Path, port: int, lines: Sequence[Line]) -> list[str]:
@@ -198,11 +210,9 @@ def parsed(text: str) -> list[dict[str, object]]:
 
 def self_contained(kubeconfig: Path) -> str:
     """The kubeconfig with what its files hold, for inside there are no such files."""
-    import base64
-
     document = yaml.safe_load(kubeconfig.read_text())
     for part in (document["clusters"][0]["cluster"], document["users"][0]["user"]):
-        for key in [each for each in part if f"{each}" in FILES]:
+        for key in FILES & part.keys():
             data = Path(part.pop(key)).read_bytes()
             part[f"{key}-data"] = base64.b64encode(data).decode()
     return str(yaml.safe_dump(document))

@@ -188,3 +188,10 @@ def export(folder: Path, kind: str, to: Path | None) -> None:
     else:
         write_private(to, text.encode())
         out.print(f"Written: {to}", highlight=False)
+
+
+def report(folder: Path) -> None:
+    from gpulab.classroom import report as reports
+
+    path = reports.write(room(folder))
+    out.print(f"Written: {path}, and {path.with_suffix('.csv').name} beside it", highlight=False)

@@ -125,6 +125,14 @@ def grade(
 
 
 @app.command()
+def report(folder: Folder = HERE) -> None:
+    """Write a page about the class: marks, checks, what went wrong, who needs a person; and CSV."""
+    from gpulab.cli import classroom
+
+    classroom.report(folder)
+
+
+@app.command()
 def audit(folder: Folder = HERE) -> int:
     """See that verdicts and gradebook are as the grader wrote them; exit code 1 if not."""
     from gpulab.cli import classroom
