@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nbgrader.apps.api import NbGraderAPI
+from traitlets.config import Config
 
 from gpulab.classroom import folder
 from gpulab.classroom.folder import Classroom
 from gpulab.classroom.gradebook import path_with_alembic
+from gpulab.classroom.nbgrader_settings import configure
 from tests import hostile
-from tests.conftest import Lab, environment, run
+from tests.conftest import Lab, environment, eventually, run
 from tests.hostile import SECOND, Case
 
 pytestmark = pytest.mark.live
@@ -111,6 +115,18 @@ def test_nbgrader_makes_feedback_of_it_that_says_what_was_seen(graded: Class) ->
     assert graded.room.secret().decode() not in page
 
 
+def test_formgrader_has_them_as_autograded_and_asks_for_what_is_a_persons(graded: Class) -> None:
+    config = Config()
+    configure(config, str(graded.room.root), "k8s-101")
+    found = {each["student"]: each for each in NbGraderAPI(config=config).get_submissions(SECOND)}
+    asked = ("autograded", "needs_manual_grade")
+    assert {name: tuple(each[key] for key in asked) for name, each in found.items()} == {
+        "ada": (True, False),
+        "bob": (True, False),
+        "eve": (True, True),
+    }
+
+
 def test_what_is_graded_and_unchanged_is_not_graded_again(graded: Class) -> None:
     before = {each: graded.verdict(each) for each in ("ada", "bob", "eve")}
     done = graded.lab.gpulab("grade")
@@ -164,3 +180,22 @@ def test_a_regrade_keeps_the_old_mark_and_the_reason(graded: Class) -> None:
     assert found["report"]["score"] == 10
     assert [(each["score"], each["reason"]) for each in found["earlier"]] == [(0.0, "an appeal")]
     assert float(graded.marks()["bob"]["score"]) > 9
+
+
+@pytest.mark.sample
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_grader_that_is_stopped_loses_nothing(graded: Class, how: signal.Signals) -> None:
+    before = graded.verdict("ada")
+    labs = Path(graded.lab.env["GPULAB_HOME"]) / "labs"
+    grader = graded.lab.begin("grade", "--force", "--students", "ada,bob")
+    eventually(lambda: list(labs.glob("gpulab-class-*/lab.json")), 120)
+    grader.send_signal(how)
+    _, said = grader.communicate(timeout=240)
+    assert "Traceback" not in said
+    assert graded.verdict("ada")["report"]["score"] == before["report"]["score"]
+    if how is signal.SIGINT:
+        assert not list(labs.iterdir())
+    ok(graded.lab, "grade", "--force", "--students", "ada")  # takes away what was left
+    assert not list(labs.iterdir())
+    assert not [each for each in graded.lab.processes() if each.is_running()]
+    assert graded.lab.gpulab("audit").returncode == 0

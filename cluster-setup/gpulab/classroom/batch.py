@@ -25,6 +25,8 @@ from gpulab.classroom.store import Earlier, Ending, Verdict
 from gpulab.verify import ready_types
 
 Told = Callable[[Verdict], None]
+MOST_BROKEN = 3
+"""Clusters in a row; then something else is wrong."""
 FINAL = frozenset({Ending.GRADED, Ending.PERSON, Ending.UNREADABLE})
 
 
@@ -125,15 +127,21 @@ def work(
     told: Told,
     stopped: threading.Event,
 ) -> None:
-    """One cluster, until nothing is left."""
-    job = queue.next(None)
-    if job is None:
-        return
-    with clusters.opened(number, job.fleet) as cluster:
-        while job and not stopped.is_set():
-            found, evidence = grade(cluster, kit, job)
-            keep(room, found, evidence, reason, told)
-            job = queue.next(job)
+    """One cluster, and another where it breaks, until nothing is left."""
+    job, broken = queue.next(None), 0
+    while job and not stopped.is_set():
+        with clusters.opened(number, job.fleet) as cluster:
+            while job and not stopped.is_set():
+                found, evidence = grade(cluster, kit, job)
+                keep(room, found, evidence, reason, told)
+                job = queue.next(job)
+                if found.ending is Ending.BROKEN:
+                    break  # a new one for what is left
+                broken = 0
+        broken += 1
+        if job and broken == MOST_BROKEN:
+            what = f"{broken} clusters in a row broke: {found.why}"
+            raise InputError(what, "is there memory and disk? gpulab doctor; then grade again")
 
 
 def keep(room: Classroom, new: Verdict, evidence: Evidence | None, reason: str, told: Told) -> None:

@@ -191,7 +191,7 @@ def verdict(
         report=report,
         submission=job.handed.digest,
         exercise_digest=job.exercise.digest,
-        handed_in_at=job.handed.at.isoformat(timespec="seconds"),
+        handed_in_at=job.handed.at.isoformat(timespec="microseconds"),
         graded_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         pristine=pristine,
         seconds=dict(clock.seconds),
