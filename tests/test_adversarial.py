@@ -128,6 +128,26 @@ def test_an_honest_one_after_a_hostile_one_gets_its_marks(desk: Desk) -> None:
     )
 
 
+@pytest.mark.live
+@pytest.mark.sample
+@pytest.mark.parametrize("program", ["etcd", "kube-apiserver"])
+def test_a_cluster_that_dies_costs_nobody_a_mark(desk: Desk, program: str) -> None:
+    before, place = desk.cluster.restored, str(desk.cluster.paths.root)
+    killed = [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if (words := each.info["cmdline"] or [])
+        and Path(words[0]).name == program
+        and place in " ".join(words)
+    ]
+    assert len(killed) == 1
+    killed[0].kill()
+    job = collected(desk.room, Case("honest", Ending.GRADED, 10.0, values_of="ada"), "ada")
+    found, _ = grading.grade(desk.cluster, desk.kit, job)
+    assert (found.ending, found.score) == (Ending.GRADED, 10.0), found.why
+    assert desk.cluster.restored - before <= 1
+
+
 def test_there_are_as_many_as_were_asked_for() -> None:
     assert len(CASES) >= 40
     assert (EXERCISES / SECOND).is_dir()

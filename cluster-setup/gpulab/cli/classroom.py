@@ -53,6 +53,13 @@ def chosen(texts: list[str], every: list[str]) -> list[str]:
     return [find_exercise(EXERCISES, each).name for each in texts] or every
 
 
+def receive(folder: Path, learner: str) -> None:
+    from gpulab.classroom import receiving
+
+    target = receiving.receive(folder.expanduser().absolute(), learner)
+    out.print(f"{target} has it, with your own values", highlight=False)
+
+
 def submit(text: str, learner: str, to: Path, exchange: Path | None, course: str) -> None:
     from gpulab.classroom import pack
     from gpulab.cli.exercises import exercise_of

@@ -65,6 +65,17 @@ def release(exercises: Exercises = None, folder: Folder = HERE) -> None:
 
 
 @app.command()
+def receive(
+    release: Annotated[Path, typer.Argument(help="The folder of an exercise that was fetched.")],
+    learner: Learner,
+) -> None:
+    """Take an exercise that JupyterLab's assignment list has fetched, with your own values."""
+    from gpulab.cli import classroom
+
+    classroom.receive(release, learner)
+
+
+@app.command()
 def submit(
     exercise: Exercise,
     learner: Learner,
