@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import signal
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from gpulab.classroom.folder import Classroom
 from gpulab.classroom.gradebook import path_with_alembic
 from gpulab.classroom.nbgrader_settings import configure
 from tests import hostile
-from tests.conftest import Lab, environment, eventually, run
+from tests.conftest import Lab, environment, run
 from tests.hostile import SECOND, Case
 
 pytestmark = pytest.mark.live
@@ -180,22 +179,3 @@ def test_a_regrade_keeps_the_old_mark_and_the_reason(graded: Class) -> None:
     assert found["report"]["score"] == 10
     assert [(each["score"], each["reason"]) for each in found["earlier"]] == [(0.0, "an appeal")]
     assert float(graded.marks()["bob"]["score"]) > 9
-
-
-@pytest.mark.sample
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_grader_that_is_stopped_loses_nothing(graded: Class, how: signal.Signals) -> None:
-    before = graded.verdict("ada")
-    labs = Path(graded.lab.env["GPULAB_HOME"]) / "labs"
-    grader = graded.lab.begin("grade", "--force", "--students", "ada,bob")
-    eventually(lambda: list(labs.glob("gpulab-class-*/lab.json")), 120)
-    grader.send_signal(how)
-    _, said = grader.communicate(timeout=240)
-    assert "Traceback" not in said
-    assert graded.verdict("ada")["report"]["score"] == before["report"]["score"]
-    if how is signal.SIGINT:
-        assert not list(labs.iterdir())
-    ok(graded.lab, "grade", "--force", "--students", "ada")  # takes away what was left
-    assert not list(labs.iterdir())
-    assert not [each for each in graded.lab.processes() if each.is_running()]
-    assert graded.lab.gpulab("audit").returncode == 0
