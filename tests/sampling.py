@@ -2,9 +2,10 @@
 
 `sample` marks tests that are many of a kind or take long; on a whole file, its live ones. Of those,
 one in five runs, by a hash of commit and test, so that a commit always has the same ones and the
-next one has others. Those in changed files all run, and so do those that name a changed exercise,
-and those that are about what has changed: `sample("cluster-setup/gpulab/sim/shell")` names a folder
-or file, or the beginning of one. `--all` runs everything, and so does naming tests with -k or -m.
+next one has others. Those in changed files all run, and so do those that name a changed exercise or
+lesson, and those that are about what has changed: `sample("cluster-setup/gpulab/sim/shell")` names
+a folder or file, or the beginning of one. `--all` runs everything, and so does naming tests with -k
+or -m.
 
 Hypothesis draws the same examples every time, so that a merge never hangs on luck; with `--all` it
 draws new ones.
@@ -61,8 +62,8 @@ def subjects(item: pytest.Item) -> tuple[str, ...]:
 def runs(nodeid: str, about: tuple[str, ...], commit: str, changes: set[str]) -> bool:
     """Whether a test marked `sample` is one of those to run."""
     file = nodeid.partition("::")[0]
-    exercises = {path.split("/")[1] for path in changes if path.startswith("exercises/")}
-    if file in changes or any(exercise in nodeid for exercise in exercises):
+    taught = {path.split("/")[1] for path in changes if path.startswith(("exercises/", "course/"))}
+    if file in changes or any(each.removesuffix(".ipynb") in nodeid for each in taught):
         return True
     if any(path.startswith(about) for path in changes):
         return True

@@ -23,7 +23,7 @@ from tests import hostile
 from tests.conftest import Lab, environment, run
 from tests.hostile import SECOND, Case
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.sample("cluster-setup/gpulab/classroom/")]
 ROSTER = "id,first_name,last_name,email\nada,Ada,L,ada@example.org\nbob,Bob,B,\neve,Eve,M,\n"
 DUE = "02=2020-01-01T00:00+00:00"
 """Long ago, so that everything is late."""

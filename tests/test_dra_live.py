@@ -11,6 +11,13 @@ import pytest
 from gpulab.paths import DATA
 from tests.conftest import CUDA, Lab, Object, eventually, make_lab, make_namespace
 
+ABOUT = (
+    "cluster-setup/gpulab/sim/dra",
+    "cluster-setup/gpulab/sim/claims",
+    "cluster-setup/gpulab/sim/devices.py",
+)
+pytestmark = pytest.mark.sample(*ABOUT)
+
 FLEET = """
 title: two nodes whose GPUs are claimed
 stack: dra

@@ -19,6 +19,14 @@ from tests import faulty
 from tests.conftest import CUDA, Lab, Object, devices, eventually, make_lab, pod, said
 from tests.faulty import GPU, NODE
 
+ABOUT = (
+    "cluster-setup/faults/",
+    "cluster-setup/gpulab/faults.py",
+    "cluster-setup/gpulab/tampering.py",
+    "cluster-setup/gpulab/sim/causes.py",
+)
+pytestmark = pytest.mark.sample(*ABOUT)
+
 
 def test_every_fault_file_loads_and_says_where_it_comes_from() -> None:
     assert all(fault.sources and fault.title for fault in faults.load().values())

@@ -33,6 +33,14 @@ from gpulab.sim.smi import IDLE, Load, measure
 from tests import faulty
 from tests.conftest import Lab, eventually, make_lab, pod, said
 
+ABOUT = (
+    "cluster-setup/gpulab/metrics",
+    "cluster-setup/gpulab/exporter",
+    "cluster-setup/gpulab/sim/loads.py",
+    "cluster-setup/gpulab/sim/smi/",
+)
+pytestmark = pytest.mark.sample(*ABOUT)
+
 MODELS = load_models(DATA / "gpus")
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 NODE = faulty.NODE

@@ -99,6 +99,7 @@ def test_a_notebook_stores_no_output(notebook: Path) -> None:
     assert not [cell for cell in code if cell["outputs"] or cell["execution_count"]]
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("notebook", LESSONS, ids=name)
 def test_a_lesson_runs_and_leaves_no_pod_behind(learner: Lab, notebook: Path) -> None:
     done = play(learner, notebook)
@@ -116,6 +117,7 @@ def left_by_lessons(learner: Lab) -> list[str]:
     return pods + made + changed
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("notebook", EXERCISES, ids=name)
 def test_an_exercise_as_shipped_runs_and_scores_exactly_0(learner: Lab, notebook: Path) -> None:
     done = play(learner, notebook)
@@ -125,6 +127,7 @@ def test_an_exercise_as_shipped_runs_and_scores_exactly_0(learner: Lab, notebook
     assert report["max_score"] > 0
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("notebook", EXERCISES, ids=name)
 def test_an_exercise_with_its_solution_runs_and_gets_full_marks(
     learner: Lab, notebook: Path

@@ -10,6 +10,15 @@ import pytest
 
 from tests.conftest import CUDA, Lab, Object, eventually, make_lab, make_namespace
 
+ABOUT = (
+    "cluster-setup/gpulab/sim/mig.py",
+    "cluster-setup/gpulab/sim/plugin.py",
+    "cluster-setup/gpulab/sim/sharing.py",
+    "cluster-setup/gpulab/sim/devices.py",
+    "cluster-setup/gpulab/sim/operator/mig",
+)
+pytestmark = pytest.mark.sample(*ABOUT)
+
 FLEET = """
 title: one node that can be cut, one that cannot
 nodes:
