@@ -4,42 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import hashlib
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gpulab.sim import (
     execution,
     hooks,
-    image_messages,
     inputs,
-    loads,
     messages,
     probes,
     pulling,
     references,
+    starting,
+    view,
 )
 from gpulab.sim.backoff import CrashBackoff
 from gpulab.sim.execution import KILLED
-from gpulab.sim.gpus import Gpu
 from gpulab.sim.messages import Event
-from gpulab.sim.mig import Layout, Slice
-from gpulab.sim.program import (
-    CannotStart,
-    Exit,
-    Program,
-    Sleep,
-    Surroundings,
-)
+from gpulab.sim.program import CannotStart, Exit, Program, Sleep, Surroundings
 from gpulab.sim.runtime import NodeState, World
-from gpulab.sim.status import Container, exit_reason, running, terminated, waiting
+from gpulab.sim.status import Container, exit_reason, terminated, waiting
 from gpulab.sim.times import now, parse
 from gpulab.sim.turns import Turns
 
 OPERATOR = "gpu-operator"  # the namespace of NVIDIA's operator
-DRIVER, DRIVER_CONTAINER = "driver", "nvidia-driver-ctr"  # fact, and who provides it
-JOB_SECONDS = 5.0  # how long an unmodelled process under a Job takes to finish
 TERMINATED = 143  # 128 + SIGTERM
 Say = Callable[[Container, Event], Awaitable[None]]
 Pod = dict[str, Any]
@@ -63,9 +51,9 @@ class Lifecycle:
         self.up = asyncio.Event()  # set while a sidecar counts as started
         self._say, self._turns, self._ip = say, turns, ip
         self._puller = pulling.Puller(self)
-        self._since = now()
+        self.since = now()
         self._backoff = CrashBackoff(container.restarts)
-        self._inputs = inputs.Inputs()
+        self.inputs = inputs.Inputs()
         self._changed = asyncio.Event()
         self._told: set[str] = set()
 
@@ -76,7 +64,7 @@ class Lifecycle:
         if self.container.running:
             await self._load()
             await self._follow()
-        while not self._ended():
+        while not self.ended():
             async with self._turns.take():
                 seconds = await self._sync()
             if seconds is None:
@@ -93,62 +81,8 @@ class Lifecycle:
         self.container.spec = spec
 
     def surroundings(self) -> Surroundings:
-        return Surroundings(
-            self.pod,
-            self.container.spec,
-            self.node.node.name,
-            self._ip(),
-            self.node.driver_at(self._begun()) or self.world.driver,
-            self._visible(),
-            self._inputs,
-            pace=self.world.pace,
-            cdi=self.node.cdi,
-            troubles=tuple(self.node.troubles),
-            lost=self.node.devices.lost(),
-            devices=self.container.devices,
-            slices=self._slices(),
-            board=self.node.node.gpus,
-            layout=dict(self.node.layout),
-            choices=self.node.choices,
-            journal=self.node.journal,
-            loads=loads.total(self.node.loads.values()),
-            hot=self.node.hot,
-            blind=self._blind(),
-        )
-
-    def _begun(self) -> dt.datetime:
-        """When its last run began; now, if it never ran."""
-        state = self.container.state.get("running") or self.container.state.get("terminated")
-        return self.started_at(state) if state else now(exact=True)
-
-    def _blind(self) -> bool:
-        """Whether it ran when its node's devices were taken away from containers that ran."""
-        reloaded = self.node.reloaded
-        if reloaded is None or not self.container.running or not self.container.devices:
-            return False
-        return self._begun() < reloaded
-
-    @property
-    def _sees_all(self) -> bool:
-        """Whether it has all GPUs of the node: the driver's container and its clients do."""
-        client = self.pod["spec"].get("runtimeClassName") or self.container.name == DRIVER_CONTAINER
-        free = self.operand and self.node.facts.holds(DRIVER) and not self.container.devices
-        return bool(free and client)
-
-    def _visible(self) -> tuple[Gpu, ...]:
-        """The GPUs that it was given, whole or in part."""
-        given = {device.gpu.uuid: device.gpu for device in self.container.devices}
-        return self.node.node.gpus if self._sees_all else tuple(given.values())
-
-    def _slices(self) -> Layout:
-        """The slices that it sees, of each GPU in MIG mode."""
-        if self._sees_all:
-            return self.node.layout
-        found: dict[str, tuple[Slice, ...]] = {}
-        for device in self.container.devices:
-            if device.slice is not None and device.slice not in found.get(device.gpu.uuid, ()):
-                found[device.gpu.uuid] = (*found.get(device.gpu.uuid, ()), device.slice)
-        return found
+        """What a program that starts in it now would see."""
+        return view.surroundings(self)
 
     @property
     def hurried(self) -> bool:
@@ -166,14 +100,16 @@ class Lifecycle:
     def started_at(self, state: dict[str, Any]) -> dt.datetime:
         """When the run of this state began: exactly, if this simulator started it."""
         stamped = parse(state["startedAt"])
-        return self._since if self._since.replace(microsecond=0) == stamped else stamped
+        return self.since if self.since.replace(microsecond=0) == stamped else stamped
 
     def program(self) -> Program | CannotStart:
         """The container's main process."""
         spec = self.container.spec
         found = self.find([*(spec.get("command") or []), *(spec.get("args") or [])])
-        if isinstance(found, Program) and not found.modelled and self._under_job():
-            return Program(lambda clock: iter([Sleep(JOB_SECONDS), Exit(0)]), modelled=False)
+        if isinstance(found, Program) and not found.modelled and self.under_job():
+            return Program(
+                lambda clock: iter([Sleep(starting.JOB_SECONDS), Exit(0)]), modelled=False
+            )
         return found
 
     def find(self, argv: list[str]) -> Program | CannotStart:
@@ -250,7 +186,7 @@ class Lifecycle:
 
     # -- steps
 
-    def _ended(self) -> bool:
+    def ended(self) -> bool:
         code = self.container.exit_code
         if code is None:
             return False
@@ -275,7 +211,7 @@ class Lifecycle:
             await self.say(messages.container_error(problem))
             return await self.wait_as(messages.CREATE_CONTAINER_CONFIG_ERROR, problem, pulling.SOON)
         await self._load()
-        return await self._start()
+        return await starting.start(self)
 
     def _held_back(self) -> float:
         """Seconds until the container may start again after it ended."""
@@ -303,55 +239,11 @@ class Lifecycle:
 
     async def _load(self) -> None:
         """Take what ConfigMaps and Secrets give the container."""
-        self._inputs = await inputs.load(self.world.api, self.pod, self.container.spec)
+        self.inputs = await inputs.load(self.world.api, self.pod, self.container.spec)
 
     async def reload(self) -> None:
         """Take what they give it now, in the same place: its process reads a file again."""
-        self._inputs.take(await inputs.load(self.world.api, self.pod, self.container.spec))
-
-    async def _start(self) -> float | None:
-        """Start the process; the seconds until the next sync if the runtime or a hook cannot."""
-        container, program = self.container, self.program()
-        if container.container_id:
-            container.restarts += 1
-        if "terminated" in container.state:
-            container.last = container.state
-        container.container_id = f"containerd://{uuid.uuid4().hex}{uuid.uuid4().hex}"
-        container.image_id = _image_id(container.spec["image"])
-        await self.say(messages.created())
-        if isinstance(program, CannotStart):
-            text = messages.start_failed(program.executable)
-            await self.say(messages.container_error(text))
-            self._fail_start(text)
-            return await self._give_up(messages.RUN_CONTAINER_ERROR, text)
-        self._since = now(exact=True)
-        container.state = running(self._since)
-        await self.say(messages.started())
-        if failure := await hooks.post_start(self):
-            self.terminate(KILLED)
-            return await self._give_up(hooks.POST_START_ERROR, failure)
-        container.started = "startupProbe" not in container.spec
-        container.ready = self._ready_at_once()
-        await self.note()
-        if not program.modelled:
-            await self.tell_once("NotSimulated", _not_simulated(container, self._under_job()))
-        return None
-
-    def _ready_at_once(self) -> bool:
-        """An init container is ready when it has ended well; others when their probe says so."""
-        container = self.container
-        if container.init and not container.sidecar:
-            return False
-        return container.started and "readinessProbe" not in container.spec
-
-    async def _give_up(self, reason: str, message: str) -> float:
-        """Show a start that failed: waiting, with the end in `lastState`, if it may try again."""
-        container = self.container
-        if not self._ended():
-            container.last = container.state
-            return await self.wait_as(reason, message, pulling.SOON)
-        await self.note()
-        return 0.0
+        self.inputs.take(await inputs.load(self.world.api, self.pod, self.container.spec))
 
     async def _follow(self) -> None:
         """Wait until the process exits, a probe gives it up, or a new image replaces it."""
@@ -384,7 +276,7 @@ class Lifecycle:
         why = messages.killing_unhealthy(name, probe, init)
         await self.kill(self._grace(probe), messages.killing(name) if stays_down else why)
         self._backoff.spare(self.container.state.get("terminated"))
-        if self._ended():
+        if self.ended():
             await self.note()
 
     def _grace(self, probe: str) -> float:
@@ -392,12 +284,6 @@ class Lifecycle:
         own = spec.get(f"{probe}Probe", {}).get("terminationGracePeriodSeconds")
         whole = self.pod["spec"].get("terminationGracePeriodSeconds", 30)
         return float(own if own is not None else whole)
-
-    def _fail_start(self, text: str) -> None:
-        never = dt.datetime.fromtimestamp(0, dt.UTC)  # as containerd reports what never ran
-        cid = self.container.container_id
-        code = messages.START_ERROR_EXIT_CODE
-        self.container.state = terminated(code, messages.START_ERROR, never, now(), cid, text)
 
     async def tell_once(self, reason: str, message: str) -> None:
         """Record an event of ours that one container needs to see only once."""
@@ -414,19 +300,6 @@ class Lifecycle:
         """As the owner of facts."""
         return f"{self.pod['metadata']['uid']}/{self.container.name}"
 
-    def _under_job(self) -> bool:
+    def under_job(self) -> bool:
         owners = self.pod["metadata"].get("ownerReferences") or []
         return any(owner["kind"] == "Job" for owner in owners)
-
-
-def _image_id(image: str) -> str:
-    """A digest of the name: no registry was asked, so the real one is not known."""
-    digest = hashlib.sha256(image_messages.reference(image).encode()).hexdigest()
-    return f"{image_messages.reference(image).rpartition(':')[0]}@sha256:{digest}"
-
-
-def _not_simulated(container: Container, under_job: bool) -> str:
-    command = [*(container.spec.get("command") or []), *(container.spec.get("args") or [])]
-    what = f"the command {' '.join(command)!r}" if command else "the image's own command"
-    then = f"exits with 0 after {JOB_SECONDS:g} s" if under_job else "runs and prints nothing"
-    return f"gpulab does not model {what[:300]}: the container {then}"

@@ -113,7 +113,9 @@ def _apply(entry: Entry, gpu: Gpu, layout: dict[str, tuple[Slice, ...]]) -> None
         layout[gpu.uuid] = cut(gpu, entry.mig_devices)
     except KeyError as error:
         name = error.args[0]
-        raise MigError(f"error setting MIGConfig: profile {name} not found on device") from None
+        raise MigError(
+            f"error setting MIGConfig: profile {name} not found on device"
+        ) from None  # our words
     except ValueError as error:
         cause = f"error attempting multiple config orderings: {error}"
         raise MigError(f"error setting MIGConfig: {cause}") from None
