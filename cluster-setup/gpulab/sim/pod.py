@@ -8,11 +8,9 @@ import datetime as dt
 import logging
 from typing import Any
 
-import aiohttp
-
 from gpulab.sim import admitting, claims, messages, references, sandbox, takeover
-from gpulab.sim.api import ApiError
 from gpulab.sim.container import Lifecycle
+from gpulab.sim.insisting import insist
 from gpulab.sim.messages import Event
 from gpulab.sim.report import Report, readiness_gates
 from gpulab.sim.runtime import NodeState, Trouble, World
@@ -282,12 +280,9 @@ class PodWorker:
 
     async def _remove(self) -> None:
         await self._node.health.wait()
+        api, path = self._world.api, self._path()
         body = {"gracePeriodSeconds": 0, "preconditions": {"uid": self._uid}}
-        try:
-            await self._world.api.delete(self._path(), body)
-        except ApiError as error:
-            if error.status not in (404, 409):
-                raise
+        await insist(api, path, self._uid, lambda: api.delete(path, body))
 
     # -- status
 
@@ -310,23 +305,11 @@ class PodWorker:
         await self._patch(status)
 
     async def _patch(self, status: dict[str, Any]) -> None:
-        """Write, again and again while the API server is away; a Pod that is gone is let go."""
         await self._node.health.wait()
+        api, path = self._world.api, self._path()
         body = {"metadata": {"uid": self._uid}, "status": status}
         async with self._writing:
-            while True:
-                try:
-                    await self._world.api.patch(f"{self._path()}/status", body)
-                    return
-                except ApiError as error:
-                    if error.status in (404, 409):
-                        return
-                    if error.status < 500 and error.status != 429:
-                        log.error("status of %s refused: %s", self._path(), error)
-                        return
-                except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    log.warning("status of %s: %s; trying again", self._path(), error)
-                await asyncio.sleep(0.5)
+            await insist(api, path, self._uid, lambda: api.patch(f"{path}/status", body))
 
     def _unfinished(self) -> bool:
         """Whether its status can wait: an operand's, in a hurry, until all of it is ready."""
