@@ -10,10 +10,12 @@ import psutil
 from gpulab import health, supervision
 from gpulab.lab import Record, read_record
 from gpulab.paths import LabPaths
+from gpulab.programs import is_alive
 from gpulab.providers import components
 
 PROCESSES = (*components.NAMES, components.SIMULATOR)
 LOOK = 0.05  # seconds between two looks
+GONE = 10.0  # seconds that a killed process may take to go
 
 
 def open_lab(root: Path) -> tuple[LabPaths, Record]:
@@ -25,14 +27,19 @@ def open_lab(root: Path) -> tuple[LabPaths, Record]:
 
 
 def kill(paths: LabPaths, name: str) -> int | None:
-    """SIGKILL; its pid, or None if it did not run at that moment."""
+    """SIGKILL, until it is gone; its pid, or None if it did not run at that moment."""
     if name == supervision.NAME:
         found = supervision.process(paths)
         pid = found.pid if found else None
     else:
         pid = components.pids(paths).get(name)
     if pid is not None and psutil.pid_exists(pid):
-        psutil.Process(pid).kill()
+        process = psutil.Process(pid)
+        process.kill()
+        deadline = time.monotonic() + GONE
+        while is_alive(process):
+            assert time.monotonic() < deadline, f"{name} outlives SIGKILL"
+            time.sleep(0.01)
     return pid
 
 
