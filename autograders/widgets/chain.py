@@ -23,6 +23,7 @@ STYLE = """
   vertical-align: middle !important; border: 0; font-weight: normal}
 .gpu-chain tr {background: none !important}
 .gpu-chain th b {font-weight: 600}
+.gpu-chain th, .gpu-chain td:nth-child(2) {white-space: nowrap}
 .gpu-chain i {display: inline-block; width: 20px; height: 20px; border-radius: 50%;
   font: 600 12px/20px system-ui, sans-serif; text-align: center; color: #fff;
   background: #009E73; margin-right: 3px}

@@ -18,6 +18,7 @@ STYLE = """
   vertical-align: middle !important; border: 0; font-weight: normal}
 .gpu-use tr {background: none !important}
 .gpu-use th b {font-weight: 600}
+.gpu-use th, .gpu-use td:nth-child(2) {white-space: nowrap}
 .gpu-use .bar {display: inline-block; width: 180px; height: 12px; border-radius: 3px;
   border: 1px solid #888; vertical-align: middle; overflow: hidden}
 .gpu-use .bar i {display: block; height: 100%; background: #0072B2}
